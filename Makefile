@@ -1,0 +1,57 @@
+# `make help` lists the targets. Java 17 and Python 3.11 are all that has to be there; everything else goes into .venv.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check test-spark35 bench-train package docs lock clean
+# ARGS goes to the command behind a target. DATA and TRAIN_ARGS reach local/run.sh through the environment,
+# where spaces do no harm.
+ARGS ?=
+export DATA TRAIN_ARGS
+# No client reports usage or looks for a cloud's metadata of its own accord.
+export MLFLOW_DISABLE_TELEMETRY = true
+export DO_NOT_TRACK = 1
+export NO_GCE_CHECK = true
+
+help: ## List these targets
+	@echo 'make TARGET [ARGS="..."]'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1 ~ \2/p' Makefile | awk -F ' ~ ' '{ printf "%-15s %s\n", $$1, $$2 }'
+
+setup: ## Make .venv from requirements.txt (once; PYTHON= and JAVA_HOME= choose others than those on PATH)
+	@local/setup.sh
+
+run: ## Train on DATA=path, else on data_raw/sentiment140/, else on a sample of its own (TRAIN_ARGS="...")
+	@local/run.sh
+
+test: ## Run the tests (ARGS="-k name", ...)
+	@local/setup.sh dev
+	.venv/bin/python -m pytest $(ARGS)
+
+check: ## Style, types, shell scripts, and whether docs/commands.md is up to date
+	@local/setup.sh dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	@for script in .ci/run $$(find . -path './.venv*' -prune -o -path ./env -prune -o -name '*.sh' -print); do bash -n "$$script" || exit 1; done
+	.venv/bin/python ci-cd/document_commands.py --check
+
+test-spark35: ## Run the Spark tests on Spark 3.5.3, in .venv-spark35
+	@local/setup.sh spark35
+	.venv-spark35/bin/python -m pytest -m spark $(ARGS)
+
+bench-train: ## Time and score the training beside plain Spark and scikit-learn (ARGS="...")
+	@local/setup.sh
+	.venv/bin/python benchmarks/train.py $(ARGS)
+
+package: ## Write dist/sentiment.zip and one self-contained dist/<script>.py per job script
+	@local/setup.sh
+	.venv/bin/python ci-cd/package.py $(ARGS)
+
+docs: ## Write docs/commands.md from the scripts' own --help
+	@local/setup.sh
+	.venv/bin/python ci-cd/document_commands.py
+
+lock: ## Compile requirements*.txt from requirements*.in (ARGS=--upgrade for newer versions)
+	@local/lock.sh $(ARGS)
+
+clean: ## Remove what the jobs wrote: data, models, packages, MLflow's files (not .venv, not data_raw/sentiment140/)
+	rm -rf dist artifacts mlruns mlflow.db* spark-warehouse metastore_db derby.log data_raw/sample benchmarks/results
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find data_clean models -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +

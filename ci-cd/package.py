@@ -1,0 +1,113 @@
+"""Write dist/sentiment.zip (for --py-files) and, for each job script, a self-contained dist/<script>.py.
+
+The same tree gives the same bytes, whenever and wherever it is packed.
+"""
+
+import argparse
+import ast
+import base64
+import hashlib
+import io
+import sys
+import textwrap
+import zipfile
+from pathlib import Path
+
+CODE = Path(__file__).resolve().parent.parent / "code"
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+
+# Stands between a script's docstring and the rest of it. The folder is private (0700), so nobody can slip another
+# package in between the writing and the import; Spark's workers get the zip from code/sentiment/session.py.
+HEADER = '''
+# Written by `make package` from code/{script}: change that file, not this one.
+
+
+def _unpack_sentiment(encoded: str) -> None:
+    import atexit
+    import base64
+    import shutil
+    import sys
+    import tempfile
+    from pathlib import Path
+
+    folder = Path(tempfile.mkdtemp(prefix="sentiment-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    package = folder / "sentiment-embedded-{digest}.zip"
+    package.write_bytes(base64.b64decode(encoded))
+    sys.path.insert(0, str(package))
+
+
+_unpack_sentiment(
+    """
+{encoded}
+"""
+)
+# From here on: code/{script}, unchanged.
+'''
+
+
+def zipped(package: Path) -> bytes:
+    """A zip of the folder `package` under its own name; no caches, no hidden files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        files = {path.relative_to(package.parent).as_posix(): path for path in package.rglob("*") if path.is_file()}
+        for name in sorted(files):
+            if any(part.startswith(".") or part == "__pycache__" for part in name.split("/")):
+                continue
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.create_system = 3  # Unix, on every system: the permissions below are meant that way
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, files[name].read_bytes())
+    return buffer.getvalue()
+
+
+def self_contained(script: str, source: str, package: bytes) -> str:
+    """The text `source` of the job script named `script` with the zip `package` embedded behind its docstring.
+
+    ValueError: the script has no docstring, or a `from __future__` import, which may not stand behind other code.
+    """
+    tree = ast.parse(source)
+    if ast.get_docstring(tree) is None:
+        raise ValueError(f"{script}: want a module docstring, which is its --help, found none")
+    if any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in tree.body):
+        raise ValueError(f"{script}: want no import from __future__: the embedded package would stand before it")
+    lines = source.splitlines(keepends=True)
+    end = tree.body[0].end_lineno
+    header = HEADER.format(
+        script=script,
+        digest=hashlib.sha256(package).hexdigest()[:12],
+        encoded="\n".join(textwrap.wrap(base64.b64encode(package).decode("ascii"), 116)),
+    )
+    return "".join(lines[:end]) + header + "".join(lines[end:])
+
+
+def write_all(code: Path, output: Path) -> list[Path]:
+    """Write the zip and the self-contained scripts of the folder `code` into `output`; the files written, in order."""
+    output.mkdir(parents=True, exist_ok=True)
+    package = zipped(code / "sentiment")
+    written = [output / "sentiment.zip"]
+    written[0].write_bytes(package)
+    for script in sorted(code.glob("*.py")):
+        text = self_contained(script.name, script.read_text(encoding="utf-8"), package)
+        written.append(output / script.name)
+        written[-1].write_bytes(text.encode("utf-8"))
+    return written
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--output", type=Path, default=Path("dist"), help="folder to write to (default: %(default)s)")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    try:
+        for path in write_all(CODE, args.output):
+            print(f"{path} ({path.stat().st_size / 1024:.0f} KiB)")
+    except ValueError as error:
+        sys.exit(f"package.py: error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Argument types and groups that job scripts share: unit, bounds and error are defined here, once."""
+
+import argparse
+import math
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sentiment.cleaning import Contract
+from sentiment.experiment import Settings
+from sentiment.jobs import ArgumentsError
+from sentiment.models import NAMES
+from sentiment.splits import Splitting
+from sentiment.tracking import DEFAULT_URI
+from sentiment.training import Options
+
+OUTPUT_HELP = "base path for models, plots/, metrics.json, run.json and training.log (replaced)"
+
+
+class _Help(argparse.HelpFormatter):
+    """Help that ends with the flag's default, for flags that have one to show."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        shows = action.option_strings and action.default not in (None, False, argparse.SUPPRESS)
+        return f"{action.help} (default: %(default)s)" if shows else action.help
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser that takes no abbreviations and prints every default once, beside its flag."""
+    return argparse.ArgumentParser(description=description, allow_abbrev=False, formatter_class=_Help)
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """A type for whole numbers of at least `least`."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"want a whole number >= {least}, got {text!r}")
+        return int(text)
+
+    return parse
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1, both allowed."""
+    return _number(text, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+
+
+def fraction(text: str) -> float:
+    """A number above 0 and at most 1."""
+    return _number(text, "a number above 0 and at most 1", lambda value: 0 < value <= 1)
+
+
+def ratio(text: str) -> float:
+    """A number above 0 and below 1."""
+    return _number(text, "a number above 0 and below 1", lambda value: 0 < value < 1)
+
+
+def one_of(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """A type for a comma-separated list of distinct names out of `known`, given back in the order of `known`."""
+
+    def parse(text: str) -> list[str]:
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
+            found = ", ".join(unknown) or "nothing"
+            raise argparse.ArgumentTypeError(f"want a comma-separated list out of {', '.join(known)}; got {found}")
+        return [name for name in known if name in names]
+
+    return parse
+
+
+def add_contract(parser: argparse.ArgumentParser) -> None:
+    """The rules that raw tweets must meet."""
+    rules = Contract()
+    parser.add_argument(
+        "--max-rejected", type=share, default=rules.max_rejected, help="largest share of unusable rows that is accepted"
+    )
+    parser.add_argument(
+        "--min-minority-share",
+        type=share,
+        default=rules.min_minority_share,
+        help="smallest share of the rarer label that is accepted",
+    )
+
+
+def contract(args: argparse.Namespace) -> Contract:
+    """The contract that the arguments describe."""
+    return Contract(max_rejected=args.max_rejected, min_minority_share=args.min_minority_share)
+
+
+def add_splits(parser: argparse.ArgumentParser) -> None:
+    """How rows are divided into train, dev and test."""
+    parser.add_argument("--train-ratio", type=ratio, default=0.8, help="share of the rows for training")
+    parser.add_argument(
+        "--val-ratio", type=ratio, default=0.1, help="share of the rows for the dev split; the rest is the test split"
+    )
+    add_seed(parser)
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """One seed for everything that is drawn."""
+    parser.add_argument("--seed", type=whole(0), default=42, help="seed of the splits, the samples and the trees")
+
+
+def splitting(args: argparse.Namespace) -> Splitting:
+    """The division that the arguments describe; ratios that leave no test rows are refused."""
+    if args.train_ratio + args.val_ratio > 0.9999:
+        raise ArgumentsError(
+            "--train-ratio and --val-ratio: want a sum below 1, so that test rows are left; "
+            f"got {args.train_ratio:g} + {args.val_ratio:g}"
+        )
+    return Splitting(train_ratio=args.train_ratio, val_ratio=args.val_ratio, seed=args.seed)
+
+
+def add_thinning(parser: argparse.ArgumentParser) -> None:
+    """How much of the data is used."""
+    parser.add_argument(
+        "--sample-fraction", type=fraction, default=1.0, help="share of each label to use, chosen by a hash of the text"
+    )
+    parser.add_argument(
+        "--max-rows",
+        type=whole(0),
+        default=0,
+        help="use that many rows at most, half of each label, chosen by hash; 0: all",
+    )
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """What is trained, how, and where it is registered."""
+    parser.add_argument(
+        "--mlflow-uri",
+        default=os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI,
+        help="MLflow tracking server or database",
+    )
+    parser.add_argument("--mlflow-experiment", default="default", help="MLflow experiment, made if it is new")
+    parser.add_argument(
+        "--registered-model-name", default="twitter-sentiment-model", help="prefix of the models in the registry"
+    )
+    parser.add_argument(
+        "--num-features", type=whole(1), default=65_536, help="how many unigrams and bigrams to keep, the most frequent"
+    )
+    parser.add_argument(
+        "--models", type=one_of(NAMES), default=",".join(NAMES), help="which classifiers, comma-separated"
+    )
+    parser.add_argument(
+        "--enable-cv", action="store_true", help="search a grid per classifier with Spark's CrossValidator"
+    )
+    parser.add_argument("--cv-folds", type=whole(2), default=2, help="folds of the CrossValidator")
+    parser.add_argument(
+        "--enable-caching",
+        action="store_true",
+        help="hold the feature table in memory; without it, it is computed once too, but read from local disk",
+    )
+
+
+def settings(args: argparse.Namespace, source: str, splitting: dict[str, Any]) -> Settings:
+    """The training that the arguments describe."""
+    return Settings(
+        input=source,
+        output=args.output,
+        mlflow_uri=args.mlflow_uri,
+        experiment=args.mlflow_experiment,
+        model_name=args.registered_model_name,
+        num_features=args.num_features,
+        in_memory=args.enable_caching,
+        splitting=splitting,
+        options=Options(names=args.models, seed=args.seed, cv_folds=args.cv_folds if args.enable_cv else 0),
+    )
+
+
+def _number(text: str, wanted: str, fits: Callable[[float], bool]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not fits(value):
+        raise argparse.ArgumentTypeError(f"want {wanted}, got {text!r}")
+    return value

@@ -1,0 +1,32 @@
+"""Where each dataset lies and what its columns are: the contract between the jobs."""
+
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from sentiment import storage
+from sentiment.jobs import DataError
+
+TWEETS = "tweets"
+REJECTS = "rejects"
+REPORT = "data_report.json"
+SPLITS_REPORT = "splits.json"
+
+CLEAN_SCHEMA = {"id": "string", "text": "string", "label": "double"}
+SPLIT_NAMES = ["train", "dev", "test"]
+
+
+def read_clean(spark: SparkSession, location: str, argument: str) -> DataFrame:
+    """Clean tweets (id, text, label) from a Parquet folder; `argument` names the flag in errors."""
+    if not storage.list_files(spark, location):
+        raise DataError(f"{argument}: want a Parquet folder of clean tweets at {location}, found nothing")
+    frame = spark.read.parquet(location)
+    found: dict[str, Any] = dict(frame.dtypes)
+    if any(found.get(column) != kind for column, kind in CLEAN_SCHEMA.items()):
+        wanted = ", ".join(f"{column} {kind}" for column, kind in CLEAN_SCHEMA.items())
+        raise DataError(f"{argument}: want columns {wanted} in {location}, found {_described(found)}")
+    return frame.select(*CLEAN_SCHEMA)
+
+
+def _described(columns: dict[str, str]) -> str:
+    return ", ".join(f"{column} {kind}" for column, kind in columns.items()) or "no column"

@@ -1,0 +1,107 @@
+"""How good a classifier is on rows that it was not trained on: figures, mistakes and the profile of its scores."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pyspark.ml import PipelineModel
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
+from sklearn import metrics
+
+from sentiment import models, text
+from sentiment.features import FeatureTable
+from sentiment.training import Trained
+
+DECILES = [place / 10 for place in range(11)]
+TOP_TOKENS = 50
+MISTAKES = 10
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scored rows of one split, all of the same length.
+
+    Attributes:
+        ids, texts: of the rows.
+        labels: 0.0 or 1.0.
+        probabilities: P(positive), from 0 to 1.
+        predictions: 0.0 or 1.0, as the model itself gives them.
+    """
+
+    ids: list[str]
+    texts: list[str]
+    labels: Array
+    probabilities: Array
+    predictions: Array
+
+
+def score(trained: Trained, table: FeatureTable, split: str) -> Scores:
+    """Score one split of the feature table by a fitted classifier, in the table's own order."""
+    rows = PipelineModel(trained.tail).transform(table.split(split))
+    probability = vector_to_array(F.col(models.PROBABILITY))[1].alias("score")
+    collected = rows.select("id", "text", "label", probability, F.col(models.PREDICTION).alias("prediction")).collect()
+    ids, texts, labels, probabilities, predictions = zip(*collected, strict=True)
+    return Scores(list(ids), list(texts), np.array(labels), np.array(probabilities), np.array(predictions))
+
+
+def figures(scores: Scores) -> dict[str, float]:
+    """accuracy, f1, precision and recall of the positive class, roc_auc, pr_auc, log_loss, rows."""
+    labels, predictions = scores.labels, scores.predictions
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+        labels, predictions, average="binary", zero_division=0.0
+    )
+    return {
+        "accuracy": float(metrics.accuracy_score(labels, predictions)),
+        "f1": float(f1),
+        "precision": float(precision),
+        "recall": float(recall),
+        "roc_auc": float(metrics.roc_auc_score(labels, scores.probabilities)),
+        "pr_auc": float(metrics.average_precision_score(labels, scores.probabilities)),
+        "log_loss": float(metrics.log_loss(labels, np.clip(scores.probabilities, 1e-15, 1 - 1e-15))),
+        "rows": float(len(labels)),
+    }
+
+
+def most_confident_mistakes(scores: Scores) -> dict[str, list[Any]]:
+    """The ten wrong predictions furthest from 0.5, as columns id, text, label, prediction, score."""
+    wrong = np.flatnonzero(scores.predictions != scores.labels)
+    order = sorted(wrong, key=lambda row: (-abs(scores.probabilities[row] - 0.5), scores.ids[row]))[:MISTAKES]
+    return {
+        "id": [scores.ids[row] for row in order],
+        "text": [scores.texts[row] for row in order],
+        "label": [float(scores.labels[row]) for row in order],
+        "prediction": [float(scores.predictions[row]) for row in order],
+        "score": [round(float(scores.probabilities[row]), 6) for row in order],
+    }
+
+
+def profile(scores: Scores, top_tokens: dict[str, float]) -> dict[str, Any]:
+    """What the model saw and said on the test split, for drift to be measured against later.
+
+    Returns:
+        score_deciles and text_length_deciles (11 values from minimum to maximum; characters),
+        positive_share, top_tokens (share of the texts that hold the token), rows.
+    """
+    lengths = np.array([len(content) for content in scores.texts], dtype=np.float64)
+    return {
+        "rows": len(scores.labels),
+        "positive_share": round(float(np.mean(scores.predictions)), 6),
+        "score_deciles": [round(float(value), 6) for value in np.quantile(scores.probabilities, DECILES)],
+        "text_length_deciles": [float(value) for value in np.quantile(lengths, DECILES)],
+        "top_tokens": top_tokens,
+    }
+
+
+def top_tokens(rows: DataFrame) -> dict[str, float]:
+    """The fifty tokens that stand in most texts of `rows` (column text), and in which share of them."""
+    total = max(rows.count(), 1)
+    distinct = F.array_distinct(F.expr(text.tokens("text")))
+    counted = rows.select(F.explode(distinct).alias("token")).groupBy("token").count()
+    framing = [text.START, text.END]
+    ordered = counted.where(~F.col("token").isin(framing)).orderBy(F.desc("count"), "token").limit(TOP_TOKENS)
+    return {row["token"]: round(row["count"] / total, 6) for row in ordered.collect()}

@@ -1,0 +1,248 @@
+"""One training from splits to registered models: what train_and_log.py and sentiment_multimodel.py both do."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mlflow.tracking import MlflowClient
+from pyspark.sql import DataFrame, SparkSession
+
+from sentiment import evaluation, features, progress, registry, report, splits, storage, tracking, training
+from sentiment.evaluation import Scores
+from sentiment.jobs import DataError
+from sentiment.progress import Progress, log
+from sentiment.training import Options, Trained, Trainer
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where a training takes its rows from and leaves its results, and what it trains."""
+
+    input: str
+    output: str
+    mlflow_uri: str
+    experiment: str
+    model_name: str
+    num_features: int
+    in_memory: bool
+    splitting: dict[str, Any]
+    options: Options
+
+
+@dataclass
+class Logged:
+    """One classifier after it was logged: its figures (by metric name), run and version in the registry."""
+
+    name: str
+    metrics: dict[str, float]
+    run_id: str
+    source: str
+    version: str
+
+
+@dataclass
+class Results:
+    """What came of a training."""
+
+    experiment_id: str = ""
+    run_id: str = ""
+    logged: list[Logged] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    best: str = ""
+    best_version: str = ""
+    best_aliases: list[str] = field(default_factory=list)
+
+
+def train(spark: SparkSession, divided: dict[str, DataFrame], settings: Settings, steps: Progress, work: Path) -> None:
+    """Train, log, register and report; raise DataError at the end when a classifier failed.
+
+    Args:
+        spark: the session.
+        divided: clean tweets by the name of the split.
+        settings: what and where.
+        steps: of the job.
+        work: a local folder for files on their way to `settings.output`.
+    """
+    with steps.step("checking the output and the registry"):
+        storage.write_json(spark, storage.join(settings.output, "run.json"), {"state": "running"})
+        client = tracking.connect(settings.mlflow_uri)
+    results = Results()
+    try:
+        _train(spark, divided, settings, steps, work, client, results)
+    finally:
+        _leave_files(spark, settings, steps, work, results)
+    print(report.table(settings, results, steps), flush=True)
+    if results.failed:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in results.failed.items())
+        raise DataError(f"{len(results.failed)} of {len(settings.options.names)} classifiers failed ({reasons})")
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A local folder for a job's files, with its log (training.log) already open; removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="sentiment-training-") as folder:
+        progress.start_logging(Path(folder) / "training.log")
+        (Path(folder) / "plots").mkdir()
+        try:
+            yield Path(folder)
+        finally:
+            progress.start_logging()
+
+
+def _train(
+    spark: SparkSession,
+    divided: dict[str, DataFrame],
+    settings: Settings,
+    steps: Progress,
+    work: Path,
+    client: MlflowClient,
+    results: Results,
+) -> None:
+    tags = tracking.provenance()
+    params = {
+        "input": settings.input,
+        "num_features": settings.num_features,
+        "models": ",".join(settings.options.names),
+        "cv_folds": settings.options.cv_folds,
+        **settings.splitting,
+    }
+    with tracking.parent_run(settings.experiment, params, tags) as run:
+        results.experiment_id, results.run_id = run.info.experiment_id, run.info.run_id
+        with steps.step("counting the splits"):
+            counts = splits.count_labels(divided)
+            mlflow.log_params({f"rows_{name}": sum(labels.values()) for name, labels in counts.items()})
+            digest = tracking.log_input(client, results.run_id, divided["train"], settings.input, "training")
+        with steps.step("features"):
+            salt = str(settings.splitting["hash_salt"])
+            table = features.build(divided, settings.num_features, training.OUT_OF_FOLD, salt, settings.in_memory)
+            tokens = evaluation.top_tokens(table.split("test"))
+        trainer = Trainer(table, settings.options, steps)
+        job = _Job(spark, client, settings, steps, work, {**tags, "train_digest": digest}, tokens)
+        for name in settings.options.names:
+            try:
+                results.logged.append(job.log(trainer.fit(name), table))
+            except Exception as error:  # noqa: BLE001  one classifier must not cost the others; the job fails at its end
+                results.failed[name] = tracking.brief(error)
+                log.exception("%s failed", name)
+        if results.failed:
+            mlflow.set_tag("failed", ",".join(results.failed))
+        else:
+            job.register_best(results)
+    if results.failed:
+        client.set_terminated(results.run_id, "FAILED")
+
+
+class _Job:
+    """What every classifier of one training is logged with."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        client: MlflowClient,
+        settings: Settings,
+        steps: Progress,
+        work: Path,
+        tags: dict[str, str],
+        tokens: dict[str, float],
+    ) -> None:
+        self.spark, self.client, self.settings, self.steps = spark, client, settings, steps
+        self.work, self.tags, self.tokens = work, tags, tokens
+        self.scratch = registry.scratch_folder()
+        self.test_scores: dict[str, Scores] = {}
+
+    def log(self, trained: Trained, table: features.FeatureTable) -> Logged:
+        """Score, log, register and read back one classifier."""
+        name = trained.name
+        with self.steps.step(f"{name}: scoring dev and test"):
+            dev, test = (evaluation.score(trained, table, split) for split in ("dev", "test"))
+            metrics = evaluation.figures(test)
+            metrics |= {f"dev_{metric}": value for metric, value in evaluation.figures(dev).items()}
+            metrics |= {"fit_seconds": trained.seconds, **trained.metrics}
+        with self.steps.step(f"{name}: logging"), mlflow.start_run(run_name=name, nested=True, tags=self.tags) as run:
+            mlflow.log_params({**trained.params, **self.settings.splitting})
+            mlflow.log_metrics(metrics)
+            profile = evaluation.profile(test, self.tokens)
+            tracking.log_results(name, test, profile, self.work / "plots")
+            registry.save(trained.pipeline, self.work / name, run.info.run_id, test.texts[0], self.scratch)
+            mlflow.log_artifacts(str(self.work / name), registry.ARTIFACT)
+            source = f"{run.info.artifact_uri}/{registry.ARTIFACT}"
+        storage.upload_folder(self.spark, self.work / name, storage.join(self.settings.output, name))
+        self.test_scores[name] = test
+        self._write_scores()
+        version = self._register(name, run.info.run_id, source, test, "trained by one of the suite's training jobs")
+        return Logged(name, metrics, run.info.run_id, source, version)
+
+    def register_best(self, results: Results) -> None:
+        """The best by dev accuracy as `<name>-best`: nothing is left of it unless it could be read back."""
+        best = max(results.logged, key=lambda logged: logged.metrics["dev_accuracy"])
+        why = f"best of {len(results.logged)} by dev accuracy: {best.name}, {best.metrics['dev_accuracy']:.4f}"
+        test = self.test_scores[best.name]
+        tags = {**self.tags, "classifier": best.name}
+        results.best_version = self._register(registry.BEST, best.run_id, best.source, test, why, tags)
+        results.best = best.name
+        name = f"{self.settings.model_name}-{registry.BEST}"
+        results.best_aliases = registry.announce_best(self.client, name, results.best_version)
+
+    def _register(
+        self, suffix: str, run_id: str, source: str, test: Scores, why: str, tags: dict[str, str] | None = None
+    ) -> str:
+        name = f"{self.settings.model_name}-{suffix}"
+        with self.steps.step(f"{name}: registering and reading back"):
+            version = registry.register(self.client, name, run_id, source, tags or self.tags, why)
+            try:
+                registry.read_back(self.spark, name, version, test, self.scratch)
+            except BaseException:
+                self.client.delete_model_version(name, version)
+                raise
+        return version
+
+    def _write_scores(self) -> None:
+        """The test rows' scores of every classifier so far, for paired comparisons."""
+        tables = [
+            pa.table(
+                {
+                    "classifier": [name] * len(scores.ids),
+                    "id": scores.ids,
+                    "label": scores.labels,
+                    "score": scores.probabilities,
+                }
+            )
+            for name, scores in self.test_scores.items()
+        ]
+        pq.write_table(pa.concat_tables(tables), self.work / "test_scores.parquet")
+
+
+def _leave_files(spark: SparkSession, settings: Settings, steps: Progress, work: Path, results: Results) -> None:
+    """Put plots, figures and the log under the output, whatever became of the training."""
+    state = "finished" if results.best_version and not results.failed else "failed"
+    summary = {
+        "state": state,
+        "steps": steps.steps,
+        "seconds": round(steps.elapsed(), 3),
+        "experiment_id": results.experiment_id,
+        "run_id": results.run_id,
+        "models": {
+            logged.name: {
+                "run_id": logged.run_id,
+                "version": logged.version,
+                "name": f"{settings.model_name}-{logged.name}",
+            }
+            for logged in results.logged
+        },
+        "best": {"classifier": results.best, "version": results.best_version, "aliases": results.best_aliases},
+        "failed": results.failed,
+    }
+    storage.write_json(spark, storage.join(settings.output, "run.json"), summary)
+    storage.write_json(
+        spark, storage.join(settings.output, "metrics.json"), {logged.name: logged.metrics for logged in results.logged}
+    )
+    storage.upload_folder(spark, work / "plots", storage.join(settings.output, "plots"))
+    for file in ("test_scores.parquet", "training.log"):
+        if (work / file).exists():
+            storage.upload_folder(spark, work / file, storage.join(settings.output, file))

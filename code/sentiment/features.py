@@ -1,0 +1,139 @@
+"""From text to features: the stages of the registered pipeline, and the one table that all fits share."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark import StorageLevel
+from pyspark.ml import PipelineModel, Transformer
+from pyspark.ml.feature import IDF, CountVectorizerModel, Normalizer, SQLTransformer, VectorAssembler
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment import splits, text
+from sentiment.jobs import DataError
+
+INPUT = "inner_input"
+TOKENS = "inner_tokens"
+TERMS = "inner_terms"
+COUNTS = "inner_counts"
+FEATURES = "inner_features"
+STATISTICS = "inner_statistics"
+ORDER = "inner_order"
+FOLD = "inner_fold"
+
+MIN_ROWS_PER_TERM = 2
+ROWS_PER_PARTITION = 50_000
+MIN_PARTITIONS = 2
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Every row's features, computed once, and the stages that compute them for a new text.
+
+    Attributes:
+        rows: id, text (null for train rows), label, split, inner_fold, inner_order, inner_counts (binary sparse
+            vector), inner_features (TF-IDF of length 1, sparse), inner_statistics (dense); persisted.
+        vectorising: fitted stages from inner_terms to inner_counts and inner_features.
+        train_rows: rows of the train split.
+        partitions: into how many the rows are divided, whatever the number of cores.
+    """
+
+    rows: DataFrame
+    vectorising: list[Transformer]
+    train_rows: int
+    partitions: int
+
+    def split(self, name: str) -> DataFrame:
+        """The rows of one split, in partitions and an order that depend on the data alone."""
+        return self.rows.where(F.col("split") == name)
+
+
+def tokenising(with_statistics: bool = False) -> list[Transformer]:
+    """Stages from text to its terms; all other columns wait inside one struct until `finishing` brings them back."""
+    names = [f"inner_{name}" for name in text.STATISTICS] if with_statistics else []
+    expressions = text.statistics(f"{INPUT}.text", TOKENS) if with_statistics else []
+    extra = "".join(f", {sql} AS {name}" for name, sql in zip(names, expressions, strict=True))
+    stages: list[Transformer] = [
+        SQLTransformer(
+            statement=(
+                f"SELECT {INPUT}, {text.terms(TOKENS)} AS {TERMS}{extra} FROM "
+                f"(SELECT struct(*) AS {INPUT}, {text.tokens('text')} AS {TOKENS} FROM __THIS__)"
+            )
+        )
+    ]
+    if with_statistics:
+        stages.append(VectorAssembler(inputCols=names, outputCol=STATISTICS))
+    return stages
+
+
+def finishing(prediction: str, probability: str) -> Transformer:
+    """The last stage: the input's own columns, `prediction` and `probability`, and nothing else."""
+    return SQLTransformer(
+        statement=f"SELECT {INPUT}.*, {prediction} AS prediction, {probability} AS probability FROM __THIS__"
+    )
+
+
+def build(divided: dict[str, DataFrame], num_features: int, folds: int, salt: str, in_memory: bool) -> FeatureTable:
+    """Compute the features of all splits once; vocabulary and document frequencies come from train alone.
+
+    Args:
+        divided: clean tweets (id, text, label) by the name of the split.
+        num_features: the most frequent unigrams and bigrams to keep, out of those in two train rows or more.
+        folds: number of folds, drawn by hash of the text.
+        salt: of that hash.
+        in_memory: keep the table in executor memory (what does not fit goes to disk) instead of on disk alone.
+    """
+    spark = divided["train"].sparkSession
+    train_rows = divided["train"].count()
+    rows = _in_order(divided, folds, salt)
+    partitions = max(MIN_PARTITIONS, math.ceil(train_rows / ROWS_PER_PARTITION))
+    rows = rows.repartition(partitions, ORDER).sortWithinPartitions(ORDER, "id")
+    tokenised = PipelineModel(tokenising(with_statistics=True)).transform(rows)
+    level = StorageLevel.MEMORY_AND_DISK if in_memory else StorageLevel.DISK_ONLY
+
+    train_terms = tokenised.where(F.col(f"{INPUT}.split") == "train").select(TERMS)
+    counting = count_vectorizer(spark, vocabulary(train_terms, num_features))
+    counted = counting.transform(tokenised).select(f"{INPUT}.*", STATISTICS, COUNTS).persist(level)
+    weighting = IDF(inputCol=COUNTS, outputCol="inner_weighted").fit(counted.where(F.col("split") == "train"))
+    scaling = Normalizer(p=2.0, inputCol="inner_weighted", outputCol=FEATURES)
+    table = scaling.transform(weighting.transform(counted)).drop("inner_weighted")
+    table = table.withColumn("text", F.when(F.col("split") != "train", F.col("text"))).persist(level)
+    table.count()
+    counted.unpersist()
+    return FeatureTable(table, [counting, weighting, scaling], train_rows, partitions)
+
+
+def vocabulary(train_terms: DataFrame, size: int) -> list[str]:
+    """The `size` terms that stand in most rows, two at least; ties in alphabetical order.
+
+    Spark's own CountVectorizer breaks ties by the order of its partitions, so that two runs could differ.
+    """
+    rows = F.count(F.lit(1)).alias("rows")
+    counted = train_terms.select(F.explode(F.array_distinct(TERMS)).alias("term")).groupBy("term").agg(rows)
+    kept = counted.where(F.col("rows") >= MIN_ROWS_PER_TERM).orderBy(F.desc("rows"), "term").limit(size)
+    terms = [row["term"] for row in kept.select("term").collect()]
+    if not terms:
+        raise DataError(f"the train split has no word that stands in {MIN_ROWS_PER_TERM} rows or more")
+    return terms
+
+
+def count_vectorizer(spark: SparkSession, terms: Sequence[str]) -> CountVectorizerModel:
+    """A CountVectorizerModel over `terms`, marking presence (0 or 1).
+
+    `CountVectorizerModel.from_vocabulary` hands the terms to Java one by one, which takes 20 s for 120,000.
+    """
+    jvm = spark._jvm
+    assert jvm is not None
+    array = jvm.java.util.regex.Pattern.compile("\n").split("\n".join(terms))
+    model = CountVectorizerModel._create_from_java_class("org.apache.spark.ml.feature.CountVectorizerModel", array)
+    return model.setInputCol(TERMS).setOutputCol(COUNTS).setBinary(True)
+
+
+def _in_order(divided: dict[str, DataFrame], folds: int, salt: str) -> DataFrame:
+    frames = [frame.withColumn("split", F.lit(name)) for name, frame in divided.items()]
+    rows = frames[0]
+    for frame in frames[1:]:
+        rows = rows.unionByName(frame)
+    fold = splits.bucket(f"fold-{salt}", folds)
+    return rows.select("id", "text", "label", "split", fold.alias(FOLD), splits.hashed(salt).alias(ORDER))

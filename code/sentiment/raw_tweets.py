@@ -1,0 +1,79 @@
+"""Raw tweets: Sentiment140's CSV, read line by line so that every rejected line can be shown as it was."""
+
+import re
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment import storage
+from sentiment.jobs import DataError
+from sentiment.text import readable
+
+COLUMNS = ["target", "id", "date", "flag", "user", "text"]
+SUFFIXES = (".csv", ".csv.gz")
+NEGATIVE, NEUTRAL, POSITIVE = "0", "2", "4"
+
+WRONG_COLUMNS = "columns"
+WRONG_TARGET = "target"
+NO_TEXT = "text"
+IS_NEUTRAL = "neutral"
+
+_SCHEMA = ", ".join(f"{column} STRING" for column in [*COLUMNS, "corrupt"])
+_MULTIBYTE = "[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+_HIGH = "[\x80-\xff]"
+
+
+def find_files(spark: SparkSession, location: str) -> list[str]:
+    """The raw CSV files at `location`: that file itself, or every .csv and .csv.gz below a folder.
+
+    A generated sample dropped among real tweets (sentiment140/sample_*) is input for a stream, never for training.
+    """
+    files = storage.list_files(spark, location)
+    if not files:
+        raise DataError(f"--input {location}: want a CSV file or a folder that holds one, found nothing")
+    if not (len(files) == 1 and files[0].rstrip("/").endswith(location.rstrip("/"))):
+        files = [file for file in files if file.lower().endswith(SUFFIXES)]
+        files = [file for file in files if not re.search(r"/sentiment140/sample_[^/]*$", file)]
+    if not files:
+        raise DataError(f"--input {location}: want files named *.csv or *.csv.gz, found none")
+    return files
+
+
+def read(spark: SparkSession, files: list[str]) -> DataFrame:
+    """Raw tweets as columns raw (the line), reason (null: usable), id, text (strings) and label (0.0, 1.0, null)."""
+    lines = spark.read.text(files).select(_decoded(F.col("value")).alias("raw")).where(readable(F.col("raw")))
+    parsed = F.from_csv("raw", _SCHEMA, {"quote": '"', "escape": '"', "columnNameOfCorruptRecord": "corrupt"})
+    rows = lines.select("raw", parsed.alias("tweet")).select("raw", "tweet.*")
+    target = F.trim("target")
+    return rows.select(
+        "raw",
+        _reason(target).alias("reason"),
+        _identity(F.trim("id"), F.col("text")).alias("id"),
+        "text",
+        F.when(target == NEGATIVE, 0.0).when(target == POSITIVE, 1.0).alias("label"),
+    )
+
+
+def _reason(target: Column) -> Column:
+    known = F.coalesce(target.isin(NEGATIVE, NEUTRAL, POSITIVE), F.lit(False))
+    return (
+        F.when(F.col("corrupt").isNotNull(), WRONG_COLUMNS)
+        .when(~known, WRONG_TARGET)
+        .when(~readable(F.col("text")), NO_TEXT)
+        .when(target == NEUTRAL, IS_NEUTRAL)
+    )
+
+
+def _identity(given: Column, text: Column) -> Column:
+    """The row's own id, or one that depends on the text alone (t and 16 hexadecimal digits)."""
+    return F.when(F.length(given) > 0, given).otherwise(F.concat(F.lit("t"), F.substring(F.sha2(text, 256), 1, 16)))
+
+
+def _decoded(line: Column) -> Column:
+    """A line's bytes as text: UTF-8 where they are valid UTF-8, else Latin-1, in which every byte means something.
+
+    Decided line by line, so that files of both kinds can lie side by side.
+    """
+    latin = F.decode(line.cast("binary"), "ISO-8859-1")
+    is_latin = F.regexp_replace(latin, _MULTIBYTE, "").rlike(_HIGH)
+    return F.when(is_latin, latin).otherwise(line)

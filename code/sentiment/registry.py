@@ -1,0 +1,111 @@
+"""Model versions: saved once, registered whole, read back and scored before anybody hears of them."""
+
+import math
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pyspark
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types import ColSpec, Schema
+from pyspark.ml import PipelineModel
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment.evaluation import Scores
+from sentiment.jobs import DataError
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+ARTIFACT = "model"
+BEST = "best"
+
+SMOKE_ROWS = 25
+SMOKE_TOLERANCE = 1e-6
+ODD_TEXTS = [None, "", "   ", "x" * 1_000_000, "не нравится", "とても良い", "\U0001f600 :) <3", "line\none\ttab"]
+
+
+def save(pipeline: PipelineModel, folder: Path, run_id: str, example: str, scratch: str) -> None:
+    """Save a fitted pipeline as an MLflow model (MLmodel, sparkml/) in a local folder.
+
+    Args:
+        pipeline: text → prediction, probability.
+        folder: to create.
+        run_id: the run that the model belongs to.
+        example: a text for the input example.
+        scratch: folder on Spark's default file system that driver and executors share; see `scratch_folder`.
+    """
+    versions = {"pyspark": pyspark.__version__, "mlflow": mlflow.__version__}
+    mlflow.spark.save_model(
+        pipeline,
+        str(folder),
+        mlflow_model=Model(artifact_path=ARTIFACT, run_id=run_id),
+        signature=ModelSignature(
+            inputs=Schema([ColSpec("string", "text")]), outputs=Schema([ColSpec("double", "prediction")])
+        ),
+        input_example=pd.DataFrame({"text": [example]}),
+        pip_requirements=[f"{name}=={version}" for name, version in versions.items()],
+        dfs_tmpdir=scratch,
+    )
+
+
+def scratch_folder() -> str:
+    """A new path for Spark to pass models through, on its default file system (local on a laptop, HDFS on Dataproc)."""
+    return str(Path(tempfile.gettempdir()) / f"sentiment-models-{uuid.uuid4().hex[:12]}")
+
+
+def register(client: MlflowClient, name: str, run_id: str, source: str, tags: dict[str, str], why: str) -> str:
+    """Add a version of `name` whose files lie at `source` already; gives the version's number."""
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    version = client.create_model_version(name, source, run_id, tags=tags, description=why)
+    return str(version.version)
+
+
+def read_back(spark: SparkSession, name: str, version: str, expected: Scores, scratch: str) -> None:
+    """Load a version from the registry and score with it; DataError unless it says what the fitted model said.
+
+    Odd texts (null, empty, a million characters, other scripts) must give finite probabilities too.
+    """
+    model = mlflow.spark.load_model(f"models:/{name}/{version}", dfs_tmpdir=scratch)
+    known = list(zip(expected.texts[:SMOKE_ROWS], expected.probabilities[:SMOKE_ROWS], strict=False))
+    rows: list[tuple[Any, ...]] = [(place, text) for place, (text, _) in enumerate(known)]
+    rows += [(len(known) + place, text) for place, text in enumerate(ODD_TEXTS)]
+    frame = spark.createDataFrame(rows, "place int, text string")
+    scored = model.transform(frame)
+    if scored.columns != ["place", "text", "prediction", "probability"]:
+        raise DataError(
+            f"{name} version {version}: want text → prediction, probability, got {', '.join(scored.columns)}"
+        )
+    said = {
+        row["place"]: row
+        for row in scored.select("place", "prediction", vector_to_array(F.col("probability")).alias("p")).collect()
+    }
+    if len(said) != len(rows):
+        raise DataError(f"{name} version {version}: scored {len(said)} of {len(rows)} rows")
+    for place, row in said.items():
+        if not all(math.isfinite(value) for value in row["p"]) or row["prediction"] != float(row["p"][1] > row["p"][0]):
+            raise DataError(f"{name} version {version}: unusable scores {row['p']} for {str(rows[place][1])[:40]!r}")
+    for place, (text, score) in enumerate(known):
+        if abs(said[place]["p"][1] - score) > SMOKE_TOLERANCE:
+            raise DataError(
+                f"{name} version {version}: read back from the registry it scores {said[place]['p'][1]:.6f} "
+                f"where the fitted model gave {score:.6f}, for {text[:40]!r}"
+            )
+
+
+def announce_best(client: MlflowClient, name: str, version: str) -> list[str]:
+    """Give a new version of `<name>-best` its aliases: always challenger, and champion where there is none yet."""
+    client.set_registered_model_alias(name, CHALLENGER, version)
+    if CHAMPION in client.get_registered_model(name).aliases:
+        return [CHALLENGER]
+    client.set_registered_model_alias(name, CHAMPION, version)
+    return [CHALLENGER, CHAMPION]

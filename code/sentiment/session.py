@@ -1,0 +1,52 @@
+"""The Spark session of every job: the same settings on a laptop and on a cluster."""
+
+import os
+import sys
+from importlib import resources
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+import sentiment
+
+EMBEDDED_PREFIX = "sentiment-embedded-"  # how `make package` names the zip inside a self-contained script
+
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.shuffle.partitions": "8",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+}
+
+
+def session(app: str) -> SparkSession:
+    """The session of this job; under plain `python` a local one that listens on 127.0.0.1 only.
+
+    Under spark-submit master, memory and logging are the caller's; here only what the results depend on is set.
+    """
+    builder = SparkSession.builder.appName(app)
+    for key, value in SETTINGS.items():
+        builder = builder.config(key, value)
+    if "PYSPARK_GATEWAY_PORT" not in os.environ and SparkSession.getActiveSession() is None:  # not spark-submit
+        for key, value in _laptop_settings().items():
+            builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    package = Path(sentiment.__file__).parent.parent
+    if package.name.startswith(EMBEDDED_PREFIX):
+        spark.sparkContext.addPyFile(str(package))
+    return spark
+
+
+def _laptop_settings() -> dict[str, str]:
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    settings = {
+        "spark.driver.memory": os.environ.get("SENTIMENT_DRIVER_MEMORY", "4g"),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    quiet = resources.files(sentiment) / "log4j2.properties"
+    if isinstance(quiet, Path):  # inside a zip there is no file that the JVM could read
+        settings["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile={quiet.as_uri()}"
+    return settings

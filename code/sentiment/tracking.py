@@ -1,0 +1,135 @@
+"""What a training run leaves in MLflow: a parent run, one child per classifier, and everything that explains it."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import mlflow
+import pyspark
+from mlflow.entities import Dataset, DatasetInput, InputTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
+from sqlalchemy.exc import SQLAlchemyError
+
+import sentiment
+from sentiment import plots
+from sentiment.evaluation import Scores, most_confident_mistakes
+from sentiment.jobs import DataError
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+
+
+def connect(uri: str) -> MlflowClient:
+    """Point MLflow at `uri` and make sure that runs and registry answer, before anything is trained.
+
+    MLflow's own clients try again for minutes; here a server that is away is named within one.
+    """
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    try:
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        client = MlflowClient()
+        client.search_experiments(max_results=1)
+        client.search_registered_models(max_results=1)
+    except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as error:
+        raise DataError(
+            f"--mlflow-uri {without_secrets(uri)}: want an MLflow server or database, found {brief(error)}"
+        ) from error
+    return client
+
+
+def without_secrets(uri: str) -> str:
+    """The URI without user name and password."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
+
+
+def brief(error: BaseException) -> str:
+    """An error's message as one short line."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    return message if len(message) <= 200 else f"{message[:200]} ..."
+
+
+@contextmanager
+def parent_run(experiment: str, params: dict[str, Any], tags: dict[str, str]) -> Iterator[mlflow.ActiveRun]:
+    """The run of a whole training; it ends as FAILED when an exception passes."""
+    mlflow.set_experiment(experiment)
+    with mlflow.start_run(run_name="training", tags=tags) as run:
+        mlflow.log_params(params)
+        yield run
+
+
+def log_input(client: MlflowClient, run_id: str, frame: DataFrame, source: str, context: str) -> str:
+    """Log `frame` as a dataset of a run; gives its digest, which depends on the rows alone, not on their order."""
+    row = frame.agg(F.bit_xor(F.xxhash64("text", "label")).alias("hash"), F.count(F.lit(1)).alias("rows")).first()
+    assert row is not None
+    digest = f"{row['hash'] & (2**64 - 1):016x}-{row['rows']}"
+    kind = urlsplit(source).scheme or "local"
+    columns = [{"name": name, "type": dtype} for name, dtype in frame.dtypes]
+    dataset = Dataset(
+        name=context,
+        digest=digest,
+        source_type=kind,
+        source=json.dumps({"uri": source}),
+        schema=json.dumps({"mlflow_colspec": columns}),
+        profile=json.dumps({"num_rows": row["rows"]}),
+    )
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
+    return digest
+
+
+def log_results(name: str, scores: Scores, profile: dict[str, Any], plots_folder: Path) -> None:
+    """Log plots, the most confident mistakes and the profile to the active run."""
+    for path in plots.draw_all(name, scores, plots_folder):
+        mlflow.log_artifact(str(path), "plots")
+    mlflow.log_table(most_confident_mistakes(scores), "mistakes.json")
+    mlflow.log_dict(profile, "profile.json")
+
+
+def provenance() -> dict[str, str]:
+    """Tags that say which code and which versions made a model."""
+    return {
+        "git_revision": os.environ.get("SENTIMENT_GIT_REVISION") or _git_revision(),
+        "code_digest": _code_digest(),
+        "spark_version": pyspark.__version__,
+        "spark_minor": ".".join(pyspark.__version__.split(".")[:2]),
+        "mlflow_version": mlflow.__version__,
+        "python_version": platform.python_version(),
+    }
+
+
+def _git_revision() -> str:
+    folder = Path(sentiment.__file__).parent
+    try:
+        command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return found.stdout.strip() or "unknown"
+
+
+def _code_digest() -> str:
+    """A hash of the package's own source, the same from a folder, a zip or a self-contained script."""
+    package = Path(sentiment.__file__).parent
+    loader = sentiment.__loader__
+    digest = hashlib.sha256()
+    if package.is_dir():
+        sources = {path.name: path.read_bytes() for path in package.glob("*.py")}
+    else:
+        files: dict[str, Any] = loader._files  # type: ignore[union-attr]
+        names = [name for name in files if name.startswith("sentiment/") and name.endswith(".py")]
+        sources = {Path(name).name: loader.get_data(str(package.parent / name)) for name in names}  # type: ignore[union-attr]
+    for name in sorted(sources):
+        digest.update(name.encode() + b"\0" + sources[name] + b"\0")
+    return digest.hexdigest()[:16]

@@ -1,0 +1,179 @@
+"""Fit the classifiers on one shared feature table; what one fit needs of another is fitted once."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.ml import PipelineModel, Transformer
+from pyspark.ml.evaluation import BinaryClassificationEvaluator
+from pyspark.ml.functions import vector_to_array
+from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment import features, models
+from sentiment.features import FOLD, ORDER, FeatureTable
+from sentiment.progress import Progress
+
+CV_FOLD = "inner_cv_fold"
+
+OUT_OF_FOLD = 3
+"""Folds for out-of-fold scores (Wolpert 1992): each row is scored by a model that never saw it."""
+
+PARALLEL_FITS = 2
+"""Fits under way at once where several are independent: their many small Spark jobs leave cores idle alone."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is trained, and how."""
+
+    names: list[str]
+    seed: int = 42
+    cv_folds: int = 0
+    """Folds of the CrossValidator; 0: the grid is not searched."""
+
+
+@dataclass
+class Trained:
+    """A fitted classifier.
+
+    Attributes:
+        name: one of models.NAMES.
+        tail: stages from a row of the feature table to inner_prediction and inner_probability.
+        pipeline: the whole model, text → prediction, probability.
+        seconds: wall seconds of the fit, with its grid search and calibration.
+        params: the classifier's own settings, and what a grid search found.
+        metrics: figures of the fit itself, by name.
+    """
+
+    name: str
+    tail: list[Transformer]
+    pipeline: PipelineModel
+    seconds: float
+    params: dict[str, Any]
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class Trainer:
+    """Fits classifiers one after another on the same table, and keeps what later ones can use again."""
+
+    def __init__(self, table: FeatureTable, options: Options, steps: Progress) -> None:
+        self.table = table
+        self.options = options
+        self.steps = steps
+        self.train = table.split("train")
+        self._logistic: Any = None
+        self._tree_rows: DataFrame | None = None
+        self._tree_inputs: list[Transformer] = []
+        self._shift: dict[str, float] = {}
+
+    def fit(self, name: str) -> Trained:
+        """Fit one classifier by name; what trees need of the linear models is fitted before, in a step of its own."""
+        spec = models.spec(name, self.table.train_rows, self.options.seed)
+        rows = self._rows_for_trees() if name in models.TREES else self.train
+        begun = self.steps.elapsed()
+        with self.steps.step(name):
+            estimator, found = self._tuned(spec, rows)
+            fitted = estimator.fit(rows)
+            tail = [*(self._tree_inputs if name in models.TREES else []), fitted]
+            if name == models.LOGISTIC_REGRESSION:
+                self._logistic = (estimator, fitted)
+            if name == models.LINEAR_SVC:
+                tail.append(self._calibrated(estimator))
+        params = {param: estimator.getOrDefault(param) for param in spec.shown} | found
+        metrics = dict(self._shift) if name in models.TREES else {}
+        return Trained(name, tail, self._pipeline(name, tail), self.steps.elapsed() - begun, params, metrics)
+
+    def _tuned(self, spec: models.Spec, rows: DataFrame) -> tuple[Any, dict[str, Any]]:
+        """The estimator with the grid's winner set, and what the search found."""
+        folds = self.options.cv_folds
+        if not folds:
+            return spec.estimator, {}
+        builder = ParamGridBuilder()
+        for name, values in spec.grid.items():
+            builder.addGrid(spec.estimator.getParam(name), values)
+        grid = builder.build()
+        search = CrossValidator(
+            estimator=spec.estimator,
+            estimatorParamMaps=grid,
+            evaluator=BinaryClassificationEvaluator(
+                rawPredictionCol=spec.estimator.getRawPredictionCol(), metricName="areaUnderROC"
+            ),
+            numFolds=folds,
+            foldCol=CV_FOLD,
+            parallelism=PARALLEL_FITS,
+        )
+        drawn = rows.withColumn(CV_FOLD, F.pmod(F.xxhash64(F.lit("cv"), ORDER), F.lit(folds)).cast("int"))
+        figures = search.fit(drawn).avgMetrics
+        best = max(range(len(grid)), key=lambda place: figures[place])
+        found: dict[str, Any] = {f"cv_{param.name}": value for param, value in grid[best].items()}
+        return spec.estimator.copy(grid[best]), found | {"cv_folds": folds, "cv_roc_auc": round(figures[best], 6)}
+
+    def _calibrated(self, svc: Any) -> Any:
+        """From the SVC's margin to a probability, fitted on margins of rows that the SVC did not see."""
+
+        def score(train: DataFrame, held: DataFrame) -> DataFrame:
+            margins: DataFrame = svc.fit(train).transform(held)
+            return margins.select("id", "label", ORDER, models.MARGIN)
+
+        margins = self._out_of_fold(score)
+        try:
+            return models.calibrator().fit(margins)
+        finally:
+            margins.unpersist()
+
+    def _rows_for_trees(self) -> DataFrame:
+        """Training rows with tree features whose linear scores are out of fold; made once.
+
+        The pipeline itself holds the linear models refitted on all training rows (`_tree_inputs`).
+        """
+        if self._tree_rows is not None:
+            return self._tree_rows
+        if self._logistic is None:
+            with self.steps.step("logistic regression for the trees"):
+                estimator = models.logistic_regression(self.table.train_rows)
+                self._logistic = (estimator, estimator.fit(self.train))
+        estimator, refitted = self._logistic
+
+        def score(train: DataFrame, held: DataFrame) -> DataFrame:
+            inputs = models.tree_inputs(estimator.fit(train), models.naive_bayes().fit(train))
+            return PipelineModel(inputs).transform(held).select("id", "label", ORDER, models.TREE_FEATURES)
+
+        with self.steps.step("out-of-fold linear scores"):
+            self._tree_rows = self._out_of_fold(score)
+            self._tree_inputs = models.tree_inputs(refitted, models.naive_bayes().fit(self.train))
+            self._shift = self._measured_shift()
+        return self._tree_rows
+
+    def _measured_shift(self) -> dict[str, float]:
+        """How far the refitted linear margin on dev lies from the out-of-fold margin that the trees were trained on."""
+        dev = PipelineModel(self._tree_inputs).transform(self.table.split("dev"))
+        assert self._tree_rows is not None
+        figures: dict[str, float] = {}
+        for name, rows in (("out_of_fold", self._tree_rows), ("refitted", dev)):
+            margin = vector_to_array(F.col(models.TREE_FEATURES))[0]
+            mean, spread = rows.select(F.avg(margin), F.stddev(margin)).first() or (0.0, 0.0)
+            figures |= {f"linear_margin_mean_{name}": mean, f"linear_margin_sd_{name}": spread}
+        return figures
+
+    def _out_of_fold(self, score: Callable[[DataFrame, DataFrame], DataFrame]) -> DataFrame:
+        """Every training row scored by `score(train, held)` where it is held out; persisted, in the table's order."""
+
+        def held_out(fold: int) -> DataFrame:
+            return score(self.train.where(F.col(FOLD) != fold), self.train.where(F.col(FOLD) == fold))
+
+        with ThreadPoolExecutor(PARALLEL_FITS) as pool:
+            parts = list(pool.map(held_out, range(OUT_OF_FOLD)))
+        rows = reduce(DataFrame.unionByName, parts)
+        rows = rows.repartition(self.table.partitions, ORDER).sortWithinPartitions(ORDER, "id")
+        rows.persist(StorageLevel.DISK_ONLY).count()
+        return rows
+
+    def _pipeline(self, name: str, tail: list[Transformer]) -> PipelineModel:
+        front = features.tokenising(with_statistics=name in models.TREES)
+        last = features.finishing(models.PREDICTION, models.PROBABILITY)
+        return PipelineModel([*front, *self.table.vectorising, *tail, last])

@@ -1,0 +1,48 @@
+"""Train classifiers straight from raw tweets: clean, divide, train, log to MLflow and register the best."""
+
+import argparse
+
+try:
+    import sentiment  # noqa: F401
+except ModuleNotFoundError:
+    raise SystemExit(
+        "sentiment_multimodel.py: the package 'sentiment' is missing: submit dist/sentiment_multimodel.py instead, "
+        "or add --py-files dist/sentiment.zip (make package writes both)"
+    ) from None
+from sentiment import arguments, cleaning, experiment, jobs, raw_tweets, splits
+from sentiment.progress import Progress
+from sentiment.session import session
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = arguments.parser(__doc__)
+    parser.add_argument(
+        "--input", required=True, help="CSV of raw tweets: a file, or a folder whose .csv and .csv.gz are all read"
+    )
+    parser.add_argument("--output", required=True, help=arguments.OUTPUT_HELP)
+    arguments.add_training(parser)
+    arguments.add_splits(parser)
+    arguments.add_thinning(parser)
+    arguments.add_contract(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    splitting = arguments.splitting(args)
+    with experiment.workplace() as work:
+        steps = Progress()
+        with steps.step("starting Spark"):
+            spark = session("sentiment_multimodel")
+        files = raw_tweets.find_files(spark, args.input)
+        with steps.step(f"reading {len(files)} file(s) of {args.input}"):
+            assessed = cleaning.assess(raw_tweets.read(spark, files)).persist()
+            cleaning.check(cleaning.report(assessed), arguments.contract(args), args.input)
+        chosen = splits.thinned(cleaning.clean(assessed), args.sample_fraction, args.max_rows, args.seed)
+        divided = splits.divide(chosen, splitting)
+        settings = arguments.settings(args, args.input, splitting.described())
+        experiment.train(spark, divided, settings, steps, work)
+
+
+if __name__ == "__main__":
+    jobs.run(main)

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The main job from raw tweets to a registered best model: `make run`, `make run DATA=path`.
+#
+# DATA         a Sentiment140 file or folder; without it data_raw/sentiment140/, else a sample made on the spot
+# TRAIN_ARGS   more arguments for code/train_and_log.py
+set -euo pipefail
+unset CDPATH
+caller=$PWD
+case $0 in */*) cd "${0%/*}/.." ;; *) cd .. ;; esac
+
+data=${DATA:-}
+case $data in
+  '' | /* | *://*) ;;
+  *) data=$caller/$data ;;
+esac
+case $data in
+  '' | *://*) ;;
+  *)
+    if [ ! -e "$data" ]; then
+      echo "run: want DATA to name a CSV file or a folder of them, found nothing at $DATA" >&2
+      exit 2
+    fi
+    ;;
+esac
+
+local/setup.sh
+
+# No client asks the network for anything of its own accord: no usage figures, no search for a cloud's metadata.
+export MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=1 NO_GCE_CHECK=true
+export PYSPARK_PYTHON=$PWD/.venv/bin/python
+
+step() { # what it is, script, arguments
+  echo "== $1"
+  shift
+  .venv/bin/python "$@" || exit
+}
+
+has_training_data() {
+  local file
+  for file in data_raw/sentiment140/*.csv data_raw/sentiment140/*.csv.gz; do
+    case ${file##*/} in sample_*) continue ;; esac
+    if [ -f "$file" ]; then return 0; fi
+  done
+  return 1
+}
+
+if [ -n "$data" ]; then
+  echo "run: training on $data"
+elif has_training_data; then
+  data=data_raw/sentiment140
+  echo "run: training on the files under $data/"
+else
+  echo "run: there is no DATA and no CSV file under data_raw/sentiment140/, so this run generates its own sample."
+  step 'Sample of 20000 tweets' code/sample_tweets.py --rows 20000 --output data_raw/sample/
+  data=data_raw/sample
+fi
+
+step 'Step 1 of 3: clean the tweets' code/preprocess.py --input "$data" --output data_clean/
+step 'Step 2 of 3: split them' code/create_splits.py --input data_clean/ --output data_clean/splits/
+# TRAIN_ARGS holds several words.
+# shellcheck disable=SC2086
+step 'Step 3 of 3: train, compare and register' code/train_and_log.py --data data_clean/splits/ ${TRAIN_ARGS:-}

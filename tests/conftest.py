@@ -1,0 +1,68 @@
+"""One Spark session for the whole run, and small builders of tweets."""
+
+import csv
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+os.environ["SENTIMENT_DRIVER_MEMORY"] = "2g"
+os.environ["NO_GCE_CHECK"] = "true"
+for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"):
+    os.environ.pop(variable, None)  # a test never writes to a registry that it did not make
+
+WriteTweets = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one session of the run, made as the jobs make theirs, on two cores."""
+    from sentiment import session
+
+    session.SETTINGS["spark.sql.shuffle.partitions"] = "2"
+    session.SETTINGS["spark.sql.warehouse.dir"] = str(tmp_path_factory.mktemp("warehouse"))
+    session.SETTINGS["spark.master"] = "local[2]"
+    made = session.session("tests")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def write_tweets(tmp_path: Path) -> WriteTweets:
+    """Write rows (target, text), or whole rows of columns, as a Sentiment140 CSV; gives its path."""
+
+    def write(rows: list[tuple[str, ...]], name: str = "tweets.csv", encoding: str = "utf-8") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding=encoding, newline="") as file:
+            writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+            for row in rows:
+                writer.writerow((row[0], "", "", "NO_QUERY", "", row[1]) if len(row) == 2 else row)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def clean_tweets(spark: SparkSession) -> Callable[[list[tuple[str, float]]], DataFrame]:
+    """Clean tweets (id, text, label) from pairs of text and label; the ids are the places in the list."""
+
+    def build(rows: list[tuple[str, float]]) -> DataFrame:
+        numbered = [(str(place), text, label) for place, (text, label) in enumerate(rows)]
+        return spark.createDataFrame(numbered, "id string, text string, label double")
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def sample_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """2,000 generated tweets in a file of their own."""
+    import sample_tweets
+
+    folder = tmp_path_factory.mktemp("sample")
+    sample_tweets.main(["--rows", "2000", "--output", str(folder)])
+    return folder / "sample_2000.csv"

@@ -1,0 +1,67 @@
+"""Arguments: bounds, and errors that name the flag, what was wanted and what was found."""
+
+import create_splits
+import preprocess
+import pytest
+import sentiment_multimodel
+import train_and_log
+
+from sentiment import arguments
+from sentiment.jobs import ArgumentsError
+
+MULTIMODEL = ["--input", "x", "--output", "y"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "flag", "found"),
+    [
+        (["--train-ratio", "1"], "--train-ratio", "'1'"),
+        (["--val-ratio", "nan"], "--val-ratio", "'nan'"),
+        (["--cv-folds", "1"], "--cv-folds", "'1'"),
+        (["--models", "gbt,perceptron"], "--models", "perceptron"),
+        (["--models", " , "], "--models", "nothing"),
+        (["--sample-fraction", "0"], "--sample-fraction", "'0'"),
+        (["--max-rows", "-5"], "--max-rows", "'-5'"),
+        (["--num-features", "0"], "--num-features", "'0'"),
+        (["--max-rejected", "2"], "--max-rejected", "'2'"),
+        (["--seed", "x"], "--seed", "'x'"),
+    ],
+)
+def test_an_argument_out_of_bounds_is_named_and_ends_with_2(
+    capsys: pytest.CaptureFixture[str], extra: list[str], flag: str, found: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        sentiment_multimodel.parse_args([*MULTIMODEL, *extra])
+    assert ended.value.code == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert flag in last
+    assert found in last
+
+
+@pytest.mark.parametrize("ratios", [("0.9", "0.1"), ("0.7", "0.4"), ("0.99995", "0.00004")])
+def test_ratios_that_leave_no_test_rows_are_refused(ratios: tuple[str, str]) -> None:
+    args = create_splits.parse_args(
+        ["--input", "x", "--output", "y", "--train-ratio", ratios[0], "--val-ratio", ratios[1]]
+    )
+    with pytest.raises(ArgumentsError, match="--train-ratio and --val-ratio: want a sum below 1"):
+        arguments.splitting(args)
+
+
+def test_abbreviated_flags_are_refused() -> None:
+    with pytest.raises(SystemExit):
+        preprocess.parse_args(["--inp", "x", "--output", "y"])
+
+
+def test_the_documented_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    args = sentiment_multimodel.parse_args(MULTIMODEL)
+    assert (args.mlflow_uri, args.mlflow_experiment) == ("sqlite:///mlflow.db", "default")
+    assert (args.train_ratio, args.val_ratio, args.sample_fraction, args.seed) == (0.8, 0.1, 1.0, 42)
+    assert (args.enable_cv, args.cv_folds, args.enable_caching, args.max_rows) == (False, 2, False, 0)
+    assert args.models == ["logisticregression", "linearsvc", "randomforest", "gbt"]
+    assert args.registered_model_name == "twitter-sentiment-model"
+
+
+def test_the_tracking_server_of_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5001")
+    assert train_and_log.parse_args(["--data", "x"]).mlflow_uri == "http://127.0.0.1:5001"

@@ -1,0 +1,69 @@
+"""Features: a deterministic vocabulary from train alone, and a pipeline that leaves nothing behind."""
+
+from collections.abc import Callable
+
+import pytest
+from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment import features
+from sentiment.features import COUNTS, FEATURES, TERMS
+from sentiment.jobs import DataError
+
+pytestmark = pytest.mark.spark
+
+Build = Callable[[list[tuple[str, float]]], DataFrame]
+
+
+def terms(spark: SparkSession, rows: list[list[str]]) -> DataFrame:
+    return spark.createDataFrame([(row,) for row in rows], f"{TERMS} array<string>")
+
+
+def test_the_vocabulary_is_the_most_frequent_terms_with_ties_in_alphabetical_order(spark: SparkSession) -> None:
+    rows = [["b", "a", "c", "z"], ["a", "b", "c"], ["c", "once", "twice in one row", "twice in one row"]]
+    for partitions in (1, 3):
+        assert features.vocabulary(terms(spark, rows).repartition(partitions), 10) == ["c", "a", "b"]
+    assert features.vocabulary(terms(spark, rows), 2) == ["c", "a"]
+
+
+def test_rows_without_a_common_term_are_refused(spark: SparkSession) -> None:
+    with pytest.raises(DataError, match="no word that stands in 2 rows"):
+        features.vocabulary(terms(spark, [["a"], ["b"]]), 10)
+
+
+def test_terms_are_marked_as_present_however_often_they_stand_in_a_text(spark: SparkSession) -> None:
+    counting = features.count_vectorizer(spark, ["a", "b c", "ü"])
+    row = counting.transform(terms(spark, [["a", "a", "ü", "unknown"]])).first()
+    assert row is not None
+    assert row[COUNTS].toArray().tolist() == [1.0, 0.0, 1.0]
+
+
+def test_the_table_holds_every_row_once_and_words_of_dev_and_test_are_not_in_the_vocabulary(
+    clean_tweets: Build,
+) -> None:
+    divided = {
+        "train": clean_tweets([("good day", 1.0), ("good night", 1.0), ("bad day", 0.0), ("", 0.0)]),
+        "dev": clean_tweets([("unseen unseen", 1.0), ("unseen word", 0.0)]),
+        "test": clean_tweets([("unseen", 1.0), ("bad", 0.0)]),
+    }
+    table = features.build(divided, num_features=100, folds=3, salt="s", in_memory=True)
+    rows = table.rows.collect()
+    assert sorted((row["split"], row["id"]) for row in rows) == sorted(
+        (name, row["id"]) for name, frame in divided.items() for row in frame.collect()
+    )
+    by_text = {row["text"]: row for row in rows}
+    assert by_text["unseen"][FEATURES].norm(2) == pytest.approx(0.0)
+    lengths = [row[FEATURES].norm(2) for row in rows if row["split"] == "train"]
+    assert sorted(round(length, 9) for length in lengths) == [0.0, 1.0, 1.0, 1.0]
+    assert all(row["text"] is None for row in rows if row["split"] == "train")
+    assert table.train_rows == 4
+
+
+def test_the_first_and_last_stage_keep_the_caller_s_columns_and_drop_the_inner_ones(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([(1, "good", [1, 2]), (2, None, None)], "k int, text string, list array<int>")
+    stages = [*features.tokenising(with_statistics=True), features.finishing("k", f"size({TERMS})")]
+    found = PipelineModel(stages).transform(frame)
+    assert found.columns == ["k", "text", "list", "prediction", "probability"]
+    assert found.select("k", "text", "list").collect() == frame.collect()
+    assert found.where(F.col("probability") > 0).count() == 2

@@ -1,0 +1,258 @@
+"""`make setup` and `make run` before any job starts: what is checked, what is said, what is made."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+LOCAL = Path(__file__).resolve().parent.parent / "local"
+BASH = shutil.which("bash") or "/bin/bash"
+
+JAVA_17 = """echo 'openjdk version "17.0.15" 2025-04-15' >&2"""
+JAVA_17_WITH_OPTIONS = f"echo 'Picked up JAVA_TOOL_OPTIONS: -Xmx1g' >&2\n{JAVA_17}"
+JAVA_11 = """echo 'openjdk version "11.0.2" 2019-01-15' >&2"""
+JAVA_8 = """echo 'java version "1.8.0_372"' >&2"""
+MACOS_STUB = "echo 'The operation could not be completed. Unable to locate a Java Runtime.' >&2; exit 1"
+PYTHON_311 = 'case "$2" in *version_info*) echo 3.11.9 ;; esac'
+PYTHON_312 = 'case "$2" in *version_info*) echo 3.12.1 ;; esac'
+WITHOUT_VENV = 'case "$2" in *version_info*) echo 3.11.2 ;; *) exit 1 ;; esac'
+IDLE_SHIM = "echo 'pyenv: python3.11: command not found' >&2; exit 127"
+
+# A Python that can make environments with itself inside, and an installer that writes down what it was asked to do.
+INSTALLING_PYTHON = r"""
+case "$*" in
+  *version_info*) echo 3.11.9 ;;
+  "-m venv "*) echo venv >>log; mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
+  "-m pip install"*) printf '#!/bin/sh\necho install >>log\n[ ! -e broken ]\n' >"${0%/*}/uv"; chmod +x "${0%/*}/uv" ;;
+  "-m pip config"*) exit 1 ;;
+esac
+"""
+
+
+def executable(path: Path, body: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+class Checkout:
+    """A copy of local/ with a PATH of its own, on which lies only what a test puts there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "checkout"
+        self.bin = root / "bin"
+        shutil.copytree(LOCAL, self.root / "local")
+        self.bin.mkdir()
+        self.requirements = self.root / "requirements.txt"
+        self.requirements.write_text("pyspark==4.0.0\n", encoding="utf-8")
+
+    def link(self, *tools: str) -> None:
+        for tool in tools:
+            (self.bin / tool).symlink_to(shutil.which(tool) or pytest.skip(f"no {tool} here"))
+
+    def run(self, script: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        command = [BASH, f"local/{script}", *args]
+        env = {"PATH": str(self.bin), **env}
+        return subprocess.run(
+            command, cwd=self.root, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+
+    def log(self) -> list[str]:
+        """What the fake executables wrote down since the last call."""
+        path = self.root / "log"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return lines
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path)
+
+
+JDK = "set JAVA_HOME to a JDK 17"
+OTHER_PYTHON = "set PYTHON to a Python 3.11"
+
+
+@pytest.mark.parametrize(
+    ("tools", "env", "line"),
+    [
+        ({"java": JAVA_11}, {}, f"want Java 17, found Java 11 (BIN/java); {JDK}"),
+        ({"java": JAVA_8}, {}, f"want Java 17, found Java 8 (BIN/java); {JDK}"),
+        ({}, {}, f"want Java 17, found none on PATH; {JDK}"),
+        ({"java": MACOS_STUB}, {}, f"want Java 17, found none (BIN/java runs no Java); {JDK}"),
+        (
+            {"java": JAVA_17},
+            {"JAVA_HOME": "/nowhere"},
+            f"want Java 17, found none (JAVA_HOME=/nowhere has no bin/java); {JDK}",
+        ),
+        (
+            {"java": JAVA_17, "python3": PYTHON_312},
+            {},
+            f"want Python 3.11, found Python 3.12.1 (BIN/python3); {OTHER_PYTHON}",
+        ),
+        ({"java": JAVA_17}, {}, f"want Python 3.11, found none; {OTHER_PYTHON}"),
+        (
+            {"java": JAVA_17, "python3.11": PYTHON_311},
+            {"PYTHON": "python9"},
+            f"want Python 3.11, found none (PYTHON=python9); {OTHER_PYTHON}",
+        ),
+        (
+            {"java": JAVA_17, "python3.11": WITHOUT_VENV},
+            {},
+            "want Python 3.11, found Python 3.11.2 without its venv module (BIN/python3.11); "
+            "on Debian and Ubuntu install python3.11-venv",
+        ),
+    ],
+)
+def test_a_wrong_java_or_python_gets_one_line_and_leaves_nothing(
+    checkout: Checkout, tools: dict[str, str], env: dict[str, str], line: str
+) -> None:
+    for name, body in tools.items():
+        executable(checkout.bin / name, body)
+    before = sorted(checkout.root.rglob("*"))
+    done = checkout.run("setup.sh", **env)
+    assert done.stderr == f"setup: {line.replace('BIN', str(checkout.bin))}\n"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert sorted(checkout.root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("tools", "env", "python", "java"),
+    [
+        ({"python3.11": PYTHON_311, "python3": PYTHON_312, "java": JAVA_17}, {}, "3.11.9 (BIN/python3.11)", "BIN/java"),
+        ({"python3.11": IDLE_SHIM, "python": PYTHON_311, "java": JAVA_17}, {}, "3.11.9 (BIN/python)", "BIN/java"),
+        (
+            {"python3": PYTHON_312, "my python": PYTHON_311, "java": JAVA_17_WITH_OPTIONS},
+            {"PYTHON": "my python"},
+            "3.11.9 (BIN/my python)",
+            "BIN/java",
+        ),
+        (
+            {"python3.11": PYTHON_311, "java": JAVA_11, "jdk 17/bin/java": JAVA_17},
+            {"JAVA_HOME": "BIN/jdk 17"},
+            "3.11.9 (BIN/python3.11)",
+            "BIN/jdk 17/bin/java",
+        ),
+    ],
+)
+def test_check_names_the_python_and_the_java_that_setup_takes(
+    checkout: Checkout, tools: dict[str, str], env: dict[str, str], python: str, java: str
+) -> None:
+    for name, body in tools.items():
+        executable(checkout.bin / name, body)
+    done = checkout.run("setup.sh", "--check", **{key: at(checkout, value) for key, value in env.items()})
+    assert done.stdout == at(checkout, f"setup: Python {python}, Java 17 ({java})\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (checkout.root / ".venv").exists()
+
+
+def at(checkout: Checkout, text: str) -> str:
+    return text.replace("BIN", str(checkout.bin))
+
+
+def test_an_environment_is_made_once_and_a_half_done_one_never_used(checkout: Checkout) -> None:
+    executable(checkout.bin / "java", JAVA_17)
+    executable(checkout.bin / "python3.11", INSTALLING_PYTHON)
+    checkout.link("mkdir", "cp", "rm", "sed", "cksum", "chmod")
+
+    (checkout.root / "broken").touch()
+    assert checkout.run("setup.sh").returncode != 0
+    assert checkout.log() == ["venv", "install"]
+    (checkout.root / "broken").unlink()
+    again = checkout.run("setup.sh")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert "half done" in again.stdout
+    assert checkout.log() == ["venv", "install"]
+
+    third = checkout.run("setup.sh")
+    assert (third.returncode, third.stdout + third.stderr) == (0, "")
+    assert checkout.log() == []
+
+    checkout.requirements.write_text("pyspark==4.0.1\n", encoding="utf-8")
+    assert checkout.run("setup.sh").returncode == 0
+    assert checkout.log() == ["install"]
+
+    moved = checkout.root.with_name("moved")
+    checkout.root.rename(moved)
+    checkout.root = moved
+    assert checkout.run("setup.sh").returncode == 0
+    assert checkout.log() == ["venv", "install"]
+
+
+RUNS = [
+    "code/preprocess.py --input {data} --output data_clean/",
+    "code/create_splits.py --input data_clean/ --output data_clean/splits/",
+    "code/train_and_log.py --data data_clean/splits/",
+]
+SAMPLE = "code/sample_tweets.py --rows 20000 --output data_raw/sample/".replace(" ", ",")
+
+
+@pytest.fixture
+def ready(checkout: Checkout) -> Checkout:
+    """A checkout whose set-up is done and whose Python only writes down what it is to run."""
+    executable(checkout.root / "local" / "setup.sh", "echo setup >>log")
+    executable(
+        checkout.root / ".venv" / "bin" / "python", 'IFS=","; echo "$*" >>log\n[ "$1" != "${FAIL:-}" ] || exit 7'
+    )
+    return checkout
+
+
+def runs(data: str) -> list[str]:
+    return [line.replace(" ", ",").format(data=data) for line in RUNS]  # as the fake Python notes its arguments
+
+
+def test_data_that_is_not_there_is_told_before_anything_else(ready: Checkout) -> None:
+    done = ready.run("run.sh", DATA="no/such.csv")
+    line = "run: want DATA to name a CSV file or a folder of them, found nothing at no/such.csv\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
+    assert ready.log() == []
+
+
+def test_data_is_what_the_jobs_read(ready: Checkout) -> None:
+    (ready.root / "my tweets.csv").touch()
+    data = f"{ready.root}/my tweets.csv"
+    done = ready.run("run.sh", DATA="my tweets.csv", TRAIN_ARGS="--models gbt --seed 1")
+    assert done.returncode == 0
+    assert ready.log() == ["setup", *runs(data)[:-1], runs(data)[-1] + ",--models,gbt,--seed,1"]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([], [SAMPLE, *runs("data_raw/sample")]),
+        (["sample_100.csv", "notes.txt"], [SAMPLE, *runs("data_raw/sample")]),
+        (["sample_100.csv", "tweets.csv.gz"], runs("data_raw/sentiment140")),
+        (["training.csv"], runs("data_raw/sentiment140")),
+    ],
+)
+def test_without_data_it_takes_the_real_tweets_or_makes_a_sample(
+    ready: Checkout, files: list[str], expected: list[str]
+) -> None:
+    folder = ready.root / "data_raw" / "sentiment140"
+    folder.mkdir(parents=True)
+    for name in files:
+        (folder / name).touch()
+    done = ready.run("run.sh")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ready.log() == ["setup", *expected]
+    assert ("no DATA" in done.stdout) == (SAMPLE in expected)
+
+
+def test_a_step_that_fails_ends_the_run_with_its_code(ready: Checkout) -> None:
+    (ready.root / "tweets.csv").touch()
+    done = ready.run("run.sh", DATA="tweets.csv", FAIL="code/create_splits.py")
+    assert done.returncode == 7
+    assert ready.log() == ["setup", *runs(f"{ready.root}/tweets.csv")[:2]]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
+def test_make_help_lists_every_target() -> None:
+    root = LOCAL.parent
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    phony = next(line for line in makefile.splitlines() if line.startswith(".PHONY:")).split()[1:]
+    env = {"PATH": os.environ["PATH"]}  # without the flags that a make above this one hands down
+    done = subprocess.run(["make"], cwd=root, env=env, capture_output=True, text=True, check=True)
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == phony

@@ -1,0 +1,71 @@
+"""Splits: by text alone, whatever the partitioning; no text in two of them."""
+
+from collections.abc import Callable
+
+import pytest
+from pyspark.sql import DataFrame
+
+from sentiment import splits
+from sentiment.jobs import DataError
+from sentiment.splits import Splitting
+
+pytestmark = pytest.mark.spark
+
+Build = Callable[[list[tuple[str, float]]], DataFrame]
+TWEETS = [(f"tweet number {place} of many", float(place % 2)) for place in range(2000)]
+
+
+def test_a_row_falls_in_the_same_split_whatever_the_partitioning(clean_tweets: Build) -> None:
+    def places(frame: DataFrame) -> dict[str, str]:
+        return {row["text"]: name for name, part in splits.divide(frame, Splitting()).items() for row in part.collect()}
+
+    once = places(clean_tweets(TWEETS).repartition(1))
+    again = places(clean_tweets(TWEETS[::-1]).repartition(7))
+    assert len(once) == len(TWEETS)
+    assert once == again
+
+
+def test_the_ratios_are_kept_and_the_seed_changes_the_draw(clean_tweets: Build) -> None:
+    def sizes(splitting: Splitting) -> tuple[list[int], set[str]]:
+        parts = splits.divide(clean_tweets(TWEETS), splitting)
+        return [parts[name].count() for name in ("train", "dev", "test")], {r["id"] for r in parts["test"].collect()}
+
+    usual, chosen = sizes(Splitting())
+    assert [round(size / len(TWEETS), 1) for size in usual] == [0.8, 0.1, 0.1]
+    assert [round(size / len(TWEETS), 1) for size in sizes(Splitting(0.5, 0.2))[0]] == [0.5, 0.2, 0.3]
+    assert sizes(Splitting(seed=43))[1] != chosen
+
+
+def test_texts_that_differ_in_case_links_or_mentions_only_stand_in_one_split(clean_tweets: Build) -> None:
+    forms = ["@{} LOOK at http://t.co/{} now {}", "@{}  look at  http://x.y/{}  Now {} "]
+    rows = [(form.format(f"u{k}{n}", f"p{n}", k), 1.0) for k in range(300) for n, form in enumerate(forms)]
+    parts = splits.divide(clean_tweets(rows), Splitting())
+    where: dict[str, set[str]] = {}
+    for name, part in parts.items():
+        for row in part.collect():
+            where.setdefault(row["text"].split()[-1], set()).add(name)
+    assert len(where) == 300
+    assert all(len(names) == 1 for names in where.values())
+    assert len({next(iter(names)) for names in where.values()}) == 3
+
+
+def test_max_rows_takes_half_of_each_label_by_hash_and_never_the_first(clean_tweets: Build) -> None:
+    grouped = sorted(TWEETS, key=lambda row: row[1])
+    chosen = splits.thinned(clean_tweets(grouped), 1.0, 101, seed=42).collect()
+    assert sorted(row["label"] for row in chosen) == [0.0] * 50 + [1.0] * 51
+    assert {row["id"] for row in chosen} != {str(place) for place in range(101)}
+    again = splits.thinned(clean_tweets(grouped).repartition(5), 1.0, 101, seed=42).collect()
+    assert {row["text"] for row in again} == {row["text"] for row in chosen}
+
+
+def test_a_sample_fraction_keeps_that_share_of_each_label(clean_tweets: Build) -> None:
+    chosen = splits.thinned(clean_tweets(TWEETS), 0.25, 0, seed=42).collect()
+    for label in (0.0, 1.0):
+        assert sum(row["label"] == label for row in chosen) / 1000 == pytest.approx(0.25, abs=0.05)
+
+
+def test_a_split_without_one_of_the_labels_is_refused(clean_tweets: Build) -> None:
+    rows = clean_tweets([("a", 0.0), ("b", 1.0)])
+    one = clean_tweets([("a", 0.0)])
+    with pytest.raises(DataError, match="the dev split has no positive row"):
+        splits.count_labels({"train": rows, "dev": one, "test": rows})

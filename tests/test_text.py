@@ -1,0 +1,86 @@
+"""Tokens: what a tweet becomes before anything is counted."""
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment import text
+
+pytestmark = pytest.mark.spark
+
+
+def tokens(frame: DataFrame) -> list[list[str]]:
+    found = [row["tokens"] for row in frame.select(F.expr(text.tokens("text")).alias("tokens")).collect()]
+    assert all(row[0] == text.START and row[-1] == text.END for row in found)
+    return [row[1:-1] for row in found]
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("Loved IT", ["loved", "it"]),
+        ("@bob see http://t.co/x?y=1 and www.a.b", [text.MENTION, "see", text.LINK, "and", text.LINK]),
+        ("not good", ["not", "good", "~good"]),
+        (
+            "don't like this one bit at all",
+            ["dont", "like", "~like", "this", "~this", "one", "~one", "bit", "at", "all"],
+        ),
+        ("not good! really bad", ["not", "good", "~good", "!", "really", "bad"]),
+        ("knot good", ["knot", "good"]),
+        ("I’m sooooo happyyyy", ["im", "soo", "happyy"]),
+        ("wow!!! what?!", ["wow", "!!", "what", "?!"]),
+        ("yes :) no :-( ;D <3 (: :'(", ["yes", ":)", "no", ":-(", ";d", "<3", "(:", ":("]),
+        ("i &lt;3 R&amp;B &quot;x&quot;", ["i", "<3", "r", "&", "b", '"', "x", '"']),
+        ("#fail at 1000000 :different", ["#", "fail", "at", "1000000", ":", "different"]),
+        ("a~b \\ c^d [x]", ["ab", "cd", "(", "x", ")"]),
+        ("wait... no", ["wait", "..", "no"]),
+        ("naïve ПРИВЕТ 最高", ["naïve", "привет", "最高"]),
+        ("one\ttwo\nthree", ["one", "two", "three"]),
+        ("", []),
+        (None, []),
+    ],
+)
+def test_a_text_becomes_these_tokens(spark: SparkSession, raw: str | None, expected: list[str]) -> None:
+    assert tokens(spark.createDataFrame([(raw,)], "text string")) == [expected]
+
+
+def test_a_million_characters_of_any_kind_do_not_break_a_pattern(spark: SparkSession) -> None:
+    long_texts = ["a" * 10**6, "not " * 250_000, "!?" * 500_000, "@" * 10**6, ":)" * 500_000, "ab " * 333_333]
+    found = tokens(spark.createDataFrame([(content,) for content in long_texts], "text string"))
+    assert len(found) == len(long_texts)
+    assert all(1 <= len(row) <= 2 * text.MAX_CHARACTERS for row in found)
+
+
+def test_the_expressions_hold_no_backslash_so_that_no_parser_setting_changes_them(spark: SparkSession) -> None:
+    expressions = [text.tokens("text"), text.terms("tokens"), *text.statistics("text", "tokens")]
+    assert not any("\\" in expression for expression in expressions)
+    frame = spark.createDataFrame([("Sooo \\ not 'good' at all :)",)], "text string")
+    usual = tokens(frame)
+    spark.conf.set("spark.sql.parser.escapedStringLiterals", "true")
+    try:
+        assert tokens(frame) == usual
+    finally:
+        spark.conf.unset("spark.sql.parser.escapedStringLiterals")
+
+
+def test_terms_are_the_tokens_and_their_neighbours_in_pairs(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([(["s", "a", "b"],), (["s", "e"],)], "tokens array<string>")
+    found = [row["terms"] for row in frame.select(F.expr(text.terms("tokens")).alias("terms")).collect()]
+    assert found == [["s", "a", "b", "s a", "a b"], ["s", "e", "s e"]]
+
+
+def test_statistics_count_what_their_names_say(spark: SparkSession) -> None:
+    tweet = '@a Not good!! ok? see http://x.y, "HA"..'
+    frame = spark.createDataFrame([(tweet,), (None,)], "text string")
+    frame = frame.withColumn("tokens", F.expr(text.tokens("text")))
+    columns = [
+        F.expr(sql).alias(name) for name, sql in zip(text.STATISTICS, text.statistics("text", "tokens"), strict=True)
+    ]
+    full, empty = (row.asDict() for row in frame.select(*columns).collect())
+    wanted = {"exclamations": 2, "questions": 1, "mentions": 1, "links": 1, "commas": 1, "quotes": 2, "negated": 1}
+    assert {name: full[name] for name in wanted} == wanted
+    assert full["characters"] == len(tweet)
+    assert full["dots"] == 3
+    assert full["capitals"] == pytest.approx(3 / len(tweet))
+    assert full["starts_with_mention"] == 1
+    assert set(empty.values()) == {0.0}

@@ -1,0 +1,277 @@
+"""The training jobs from end to end, on a real registry: what they register, log, write and refuse."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import create_splits
+import mlflow
+import numpy as np
+import preprocess
+import pytest
+import sentiment_multimodel
+import train_and_log
+from mlflow.tracking import MlflowClient
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment import features, models, registry
+from sentiment.evaluation import Scores
+from sentiment.features import FOLD, FeatureTable
+from sentiment.jobs import DataError
+from sentiment.progress import Progress
+from sentiment.training import Options, Trainer
+
+pytestmark = pytest.mark.spark
+
+PREFIX = "twitter-sentiment-model"
+METRICS = ["accuracy", "f1", "precision", "recall", "roc_auc", "pr_auc", "log_loss", "rows"]
+
+
+@dataclass
+class Trained:
+    """Where one training left everything."""
+
+    splits: Path
+    output: Path
+    uri: str
+
+    @property
+    def client(self) -> MlflowClient:
+        mlflow.set_tracking_uri(self.uri)
+        return MlflowClient(self.uri, self.uri)
+
+    def again(self, *extra: str) -> None:
+        train_and_log.main(["--data", str(self.splits), "--output", str(self.output), "--mlflow-uri", self.uri, *extra])
+
+    def versions(self, suffix: str) -> list[str]:
+        return sorted(str(v.version) for v in self.client.search_model_versions(f"name='{PREFIX}-{suffix}'"))
+
+    def aliases(self) -> dict[str, str]:
+        found = self.client.get_registered_model(f"{PREFIX}-best").aliases
+        return {alias: str(version) for alias, version in found.items()}  # a database gives whole numbers
+
+
+@pytest.fixture(scope="module")
+def trained(spark: SparkSession, sample_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """2,000 generated tweets, preprocessed, divided and trained on once, in folders of their own."""
+    spark.catalog.clearCache()  # earlier tests leave rows persisted
+    folder = tmp_path_factory.mktemp("trained")
+    os.chdir(folder)  # mlruns/ is made in the working directory
+    clean, splits = folder / "clean", folder / "clean" / "splits"
+    preprocess.main(["--input", str(sample_csv), "--output", str(clean)])
+    create_splits.main(["--input", str(clean), "--output", str(splits)])
+    made = Trained(splits, folder / "models", f"sqlite:///{folder}/mlflow.db")
+    made.again()
+    return made
+
+
+def test_four_classifiers_and_the_best_are_registered(trained: Trained) -> None:
+    for suffix in [*models.NAMES, "best"]:
+        assert trained.versions(suffix)[0] == "1"
+    assert trained.aliases()["champion"] == "1"
+
+
+@pytest.mark.parametrize("name", models.NAMES)
+def test_the_run_of_each_version_explains_it(trained: Trained, name: str) -> None:
+    client = trained.client
+    version = client.get_model_version(f"{PREFIX}-{name}", "1")
+    assert version.run_id is not None
+    run = client.get_run(version.run_id)
+    wanted = {f"{prefix}{metric}" for metric in METRICS for prefix in ("", "dev_")} | {"fit_seconds"}
+    assert wanted <= run.data.metrics.keys()
+    assert 0.7 < run.data.metrics["accuracy"] < 0.95
+    assert {"train_ratio", "val_ratio", "hash_salt", "seed"} <= run.data.params.keys()
+    assert {"git_revision", "code_digest", "spark_minor", "train_digest"} <= version.tags.keys()
+    artifacts = {artifact.path for artifact in client.list_artifacts(version.run_id)}
+    assert {"model", "plots", "mistakes.json", "profile.json"} <= artifacts
+    assert len(client.list_artifacts(version.run_id, "plots")) == 4
+    parent = client.get_run(run.data.tags["mlflow.parentRunId"])
+    assert parent.info.status == "FINISHED"
+    assert parent.inputs is not None
+    assert parent.inputs.dataset_inputs[0].dataset.digest == version.tags["train_digest"]
+    profile = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/profile.json")
+    assert len(profile["score_deciles"]) == len(profile["text_length_deciles"]) == 11
+    assert len(profile["top_tokens"]) == 50
+    mistakes = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/mistakes.json")
+    assert len(mistakes["data"]) == 10
+
+
+def test_the_output_folder_holds_models_plots_figures_and_the_log(trained: Trained) -> None:
+    run = json.loads((trained.output / "run.json").read_text())
+    assert run["state"] == "finished"
+    assert {step["name"] for step in run["steps"]} >= {"features", *models.NAMES}
+    assert json.loads((trained.output / "metrics.json").read_text()).keys() == set(models.NAMES)
+    assert len(list((trained.output / "plots").glob("*.png"))) == 16
+    assert "features: " in (trained.output / "training.log").read_text()
+
+
+@pytest.mark.parametrize("name", models.NAMES)
+def test_a_version_takes_raw_text_and_is_made_of_spark_s_own_stages(
+    spark: SparkSession, trained: Trained, name: str
+) -> None:
+    mlflow.set_tracking_uri(trained.uri)
+    model = mlflow.spark.load_model(f"models:/{PREFIX}-{name}/1")
+    texts = ["i love this so much", "i hate this awful day", None, "", "не нравится", "x" * 1_000_000]
+    frame = spark.createDataFrame([(k, content) for k, content in enumerate(texts)], "k int, text string")
+    scored = model.transform(frame)
+    assert scored.columns == ["k", "text", "prediction", "probability"]
+    rows = scored.select("k", "prediction", vector_to_array(F.col("probability")).alias("p")).collect()
+    assert len(rows) == len(texts)
+    for row in rows:
+        assert sum(row["p"]) == pytest.approx(1.0)
+        assert row["prediction"] == float(row["p"][1] > row["p"][0])
+    said = {row["k"]: row["prediction"] for row in rows}
+    assert (said[0], said[1]) == (1.0, 0.0)
+    stages = (trained.output / name / "sparkml" / "stages").glob("*/metadata/part-*")
+    classes = [json.loads(path.read_text())["class"] for path in stages]
+    assert len(classes) > 4
+    assert all(stage.startswith("org.apache.spark.ml.") for stage in classes)
+
+
+def test_one_core_gives_the_same_figures_as_two(trained: Trained, tmp_path: Path) -> None:
+    code = Path(train_and_log.__file__)
+    command = [str(Path(sys.executable).parent / "spark-submit"), "--master", "local[1]", str(code)]
+    command += [
+        "--data",
+        str(trained.splits),
+        "--output",
+        str(tmp_path / "m"),
+        "--mlflow-uri",
+        f"sqlite:///{tmp_path}/m.db",
+    ]
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    one, two = (json.loads((folder / "metrics.json").read_text()) for folder in (tmp_path / "m", trained.output))
+    assert one.keys() == two.keys() == set(models.NAMES)
+    for name, figures in two.items():
+        for metric, value in figures.items():
+            if metric != "fit_seconds":
+                assert one[name][metric] == pytest.approx(value, abs=5e-5), (name, metric)
+
+
+def test_a_second_training_is_only_challenger(trained: Trained) -> None:
+    trained.again("--models", "logisticregression")
+    newest = trained.versions("best")[-1]
+    assert int(newest) > 1
+    assert trained.aliases() == {"champion": "1", "challenger": newest}
+
+
+def test_a_classifier_that_fails_fails_the_job_after_the_others_are_logged(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = trained.versions("logisticregression"), trained.versions("best")
+    fit = Trainer.fit
+
+    def broken(trainer: Trainer, name: str) -> Any:
+        if name == "linearsvc":
+            raise RuntimeError("no such luck")
+        return fit(trainer, name)
+
+    monkeypatch.setattr(Trainer, "fit", broken)
+    with pytest.raises(DataError, match=r"1 of 2 classifiers failed \(linearsvc: no such luck\)"):
+        trained.again("--models", "linearsvc,logisticregression")
+    assert len(trained.versions("logisticregression")) == len(before[0]) + 1
+    assert trained.versions("best") == before[1]
+    run = json.loads((trained.output / "run.json").read_text())
+    assert run["state"] == "failed"
+    assert run["failed"] == {"linearsvc": "no such luck"}
+    assert trained.client.get_run(run["run_id"]).info.status == "FAILED"
+
+
+def test_a_version_that_cannot_be_read_back_is_not_left_in_the_registry(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = trained.versions("best")
+    read_back = registry.read_back
+
+    def broken(spark: SparkSession, name: str, *rest: Any) -> None:
+        if name.endswith("-best"):
+            raise DataError(f"{name} cannot be read back")
+        read_back(spark, name, *rest)
+
+    monkeypatch.setattr(registry, "read_back", broken)
+    with pytest.raises(DataError, match="best cannot be read back"):
+        trained.again("--models", "logisticregression")
+    assert trained.versions("best") == before
+
+
+def test_a_model_that_says_something_else_after_reading_back_is_refused(spark: SparkSession, trained: Trained) -> None:
+    mlflow.set_tracking_uri(trained.uri)
+    wrong = Scores(["1"], ["i love this"], np.array([1.0]), np.array([0.123]), np.array([0.0]))
+    with pytest.raises(DataError, match=r"scores 0\.\d+ where the fitted model gave 0\.123000"):
+        registry.read_back(spark, f"{PREFIX}-gbt", "1", wrong, registry.scratch_folder())
+
+
+def test_the_grid_is_searched_straight_from_raw_tweets(sample_csv: Path, trained: Trained, tmp_path: Path) -> None:
+    arguments = ["--input", str(sample_csv), "--output", str(tmp_path), "--mlflow-uri", trained.uri, "--enable-cv"]
+    arguments += ["--models", "logisticregression,gbt", "--max-rows", "1000", "--registered-model-name", "grid"]
+    sentiment_multimodel.main(arguments)
+    for name, winner in (("logisticregression", "cv_regParam"), ("gbt", "cv_maxDepth")):
+        run_id = trained.client.get_model_version(f"grid-{name}", "1").run_id
+        assert run_id is not None
+        params = trained.client.get_run(run_id).data.params
+        assert params["cv_folds"] == "2"
+        assert params[winner.removeprefix("cv_")] == params[winner]
+        assert 0.5 < float(params["cv_roc_auc"]) <= 1.0
+
+
+def test_no_row_is_scored_by_a_model_that_saw_it(spark: SparkSession) -> None:
+    rows = spark.range(60).select(F.col("id").cast("string").alias("id"), (F.col("id") % 3).cast("int").alias(FOLD))
+    rows = rows.withColumn("inner_order", F.xxhash64("id")).withColumn("split", F.lit("train"))
+    trainer = Trainer(FeatureTable(rows, [], 60, 2), Options([]), Progress())
+    overlaps: list[int] = []
+
+    def score(train: DataFrame, held: DataFrame) -> DataFrame:
+        overlaps.append(train.join(held, "id").count())
+        assert train.count() + held.count() == 60
+        return held
+
+    scored = trainer._out_of_fold(score)
+    assert overlaps == [0, 0, 0]
+    assert sorted(int(row["id"]) for row in scored.collect()) == list(range(60))
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "sqlite:////dev/null/x.db", "nonsense://x"])
+def test_a_registry_that_is_away_is_named_before_anything_is_trained(
+    trained: Trained, tmp_path: Path, uri: str
+) -> None:
+    begun = time.monotonic()
+    with pytest.raises(DataError, match=f"--mlflow-uri {uri}: want an MLflow server or database"):
+        train_and_log.main(["--data", str(trained.splits), "--output", str(tmp_path), "--mlflow-uri", uri])
+    assert time.monotonic() - begun < 60
+
+
+def test_an_output_that_cannot_be_written_is_named_before_anything_is_trained(trained: Trained, tmp_path: Path) -> None:
+    blocked = tmp_path / "file" / "models"
+    blocked.parent.write_text("a plain file")
+    with pytest.raises(DataError, match=r"cannot write .*/file/models/run.json"):
+        train_and_log.main(["--data", str(trained.splits), "--output", str(blocked), "--mlflow-uri", trained.uri])
+
+
+def test_a_folder_that_holds_no_splits_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"--data: want a folder that create_splits\.py wrote"):
+        train_and_log.main(["--data", str(tmp_path)])
+
+
+def test_a_job_keeps_its_log_when_training_breaks(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("power cut")
+
+    monkeypatch.setattr(features, "build", broken)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train_and_log.main(["--data", str(trained.splits), "--output", str(tmp_path), "--mlflow-uri", trained.uri])
+    assert json.loads((tmp_path / "run.json").read_text())["state"] == "failed"
+    assert "features ..." in (tmp_path / "training.log").read_text()
