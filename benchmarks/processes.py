@@ -88,7 +88,7 @@ def run(
             while True:
                 ended = process.poll() is not None  # before the reading, so that the last lines are not lost
                 for line in _complete_lines(source):
-                    last_line = began
+                    last_line = time.monotonic()
                     lines.append(line)
                     on_line(line)
                 if ended:

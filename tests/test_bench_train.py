@@ -151,11 +151,10 @@ def test_memory_is_that_of_the_whole_tree(tmp_path: Path) -> None:
 
 
 def test_lines_environment_time_and_exit_code_come_back(tmp_path: Path) -> None:
-    measured = run(
-        tmp_path, "import os, sys; print(os.environ['MARK']); print('half', end=''); print('bad'); sys.exit(3)"
-    )
-    assert (measured.lines, measured.exit_code, measured.stopped) == (["seen", "halfbad"], 3, False)
-    assert 0 < measured.seconds < 20
+    half = "print('half', end='', flush=True); time.sleep(0.8); print(' and half')"
+    measured = run(tmp_path, f"import os, sys, time; print(os.environ['MARK']); {half}; sys.exit(3)")
+    assert (measured.lines, measured.exit_code, measured.stopped) == (["seen", "half and half"], 3, False)
+    assert 0.8 < measured.seconds < 20
 
 
 def test_what_is_silent_for_too_long_is_ended_with_its_children(tmp_path: Path) -> None:

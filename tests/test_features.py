@@ -47,7 +47,7 @@ def test_the_table_holds_every_row_once_and_words_of_dev_and_test_are_not_in_the
         "dev": clean_tweets([("unseen unseen", 1.0), ("unseen word", 0.0)]),
         "test": clean_tweets([("unseen", 1.0), ("bad", 0.0)]),
     }
-    table = features.build(divided, num_features=100, folds=3, salt="s", in_memory=True)
+    table = features.build(divided, train_rows=4, num_features=100, folds=3, salt="s", in_memory=True)
     rows = table.rows.collect()
     assert sorted((row["split"], row["id"]) for row in rows) == sorted(
         (name, row["id"]) for name, frame in divided.items() for row in frame.collect()

@@ -237,7 +237,7 @@ def test_no_row_is_scored_by_a_model_that_saw_it(spark: SparkSession) -> None:
         assert train.count() + held.count() == 60
         return held
 
-    scored = trainer._out_of_fold(score)
+    scored = trainer._out_of_fold(score, range(3))
     assert overlaps == [0, 0, 0]
     assert sorted(int(row["id"]) for row in scored.collect()) == list(range(60))
 

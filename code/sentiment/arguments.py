@@ -138,7 +138,10 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         "--registered-model-name", default="twitter-sentiment-model", help="prefix of the models in the registry"
     )
     parser.add_argument(
-        "--num-features", type=whole(1), default=65_536, help="how many unigrams and bigrams to keep, the most frequent"
+        "--num-features",
+        type=whole(1),
+        default=131_072,
+        help="how many unigrams and bigrams to keep, the most frequent",
     )
     parser.add_argument(
         "--models", type=one_of(NAMES), default=",".join(NAMES), help="which classifiers, comma-separated"

@@ -120,10 +120,10 @@ def _train(
             digest = tracking.log_input(client, results.run_id, divided["train"], settings.input, "training")
         with steps.step("features"):
             salt = str(settings.splitting["hash_salt"])
-            table = features.build(divided, settings.num_features, training.OUT_OF_FOLD, salt, settings.in_memory)
-            tokens = evaluation.top_tokens(table.split("test"))
+            rows = sum(counts["train"].values())
+            table = features.build(divided, rows, settings.num_features, training.OUT_OF_FOLD, salt, settings.in_memory)
         trainer = Trainer(table, settings.options, steps)
-        job = _Job(spark, client, settings, steps, work, {**tags, "train_digest": digest}, tokens)
+        job = _Job(spark, client, settings, steps, work, {**tags, "train_digest": digest})
         for name in settings.options.names:
             try:
                 results.logged.append(job.log(trainer.fit(name), table))
@@ -149,12 +149,12 @@ class _Job:
         steps: Progress,
         work: Path,
         tags: dict[str, str],
-        tokens: dict[str, float],
     ) -> None:
         self.spark, self.client, self.settings, self.steps = spark, client, settings, steps
-        self.work, self.tags, self.tokens = work, tags, tokens
+        self.work, self.tags = work, tags
         self.scratch = registry.scratch_folder()
         self.test_scores: dict[str, Scores] = {}
+        self.tokens: dict[str, float] = {}
 
     def log(self, trained: Trained, table: features.FeatureTable) -> Logged:
         """Score, log, register and read back one classifier."""
@@ -164,6 +164,7 @@ class _Job:
             metrics = evaluation.figures(test)
             metrics |= {f"dev_{metric}": value for metric, value in evaluation.figures(dev).items()}
             metrics |= {"fit_seconds": trained.seconds, **trained.metrics}
+            self.tokens = self.tokens or evaluation.top_tokens(table.split("test"))
         with self.steps.step(f"{name}: logging"), mlflow.start_run(run_name=name, nested=True, tags=self.tags) as run:
             mlflow.log_params({**trained.params, **self.settings.splitting})
             mlflow.log_metrics(metrics)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from pyspark import StorageLevel
 from pyspark.ml import PipelineModel, Transformer
@@ -74,32 +75,33 @@ def finishing(prediction: str, probability: str) -> Transformer:
     )
 
 
-def build(divided: dict[str, DataFrame], num_features: int, folds: int, salt: str, in_memory: bool) -> FeatureTable:
+def build(
+    divided: dict[str, DataFrame], train_rows: int, num_features: int, folds: int, salt: str, in_memory: bool
+) -> FeatureTable:
     """Compute the features of all splits once; vocabulary and document frequencies come from train alone.
 
     Args:
         divided: clean tweets (id, text, label) by the name of the split.
+        train_rows: how many rows the train split has.
         num_features: the most frequent unigrams and bigrams to keep, out of those in two train rows or more.
         folds: number of folds, drawn by hash of the text.
         salt: of that hash.
         in_memory: keep the table in executor memory (what does not fit goes to disk) instead of on disk alone.
     """
-    spark = divided["train"].sparkSession
-    train_rows = divided["train"].count()
-    rows = _in_order(divided, folds, salt)
-    partitions = max(MIN_PARTITIONS, math.ceil(train_rows / ROWS_PER_PARTITION))
-    rows = rows.repartition(partitions, ORDER).sortWithinPartitions(ORDER, "id")
-    tokenised = PipelineModel(tokenising(with_statistics=True)).transform(rows)
     level = StorageLevel.MEMORY_AND_DISK if in_memory else StorageLevel.DISK_ONLY
+    partitions = max(MIN_PARTITIONS, math.ceil(train_rows / ROWS_PER_PARTITION))
+    rows = in_order(_labelled(divided, folds, salt), partitions).persist(level)
+    tokenised = PipelineModel(tokenising(with_statistics=True)).transform(rows)
 
     train_terms = tokenised.where(F.col(f"{INPUT}.split") == "train").select(TERMS)
-    counting = count_vectorizer(spark, vocabulary(train_terms, num_features))
+    counting = count_vectorizer(rows.sparkSession, vocabulary(train_terms, num_features))
     counted = counting.transform(tokenised).select(f"{INPUT}.*", STATISTICS, COUNTS).persist(level)
     weighting = IDF(inputCol=COUNTS, outputCol="inner_weighted").fit(counted.where(F.col("split") == "train"))
     scaling = Normalizer(p=2.0, inputCol="inner_weighted", outputCol=FEATURES)
     table = scaling.transform(weighting.transform(counted)).drop("inner_weighted")
     table = table.withColumn("text", F.when(F.col("split") != "train", F.col("text"))).persist(level)
     table.count()
+    rows.unpersist()
     counted.unpersist()
     return FeatureTable(table, [counting, weighting, scaling], train_rows, partitions)
 
@@ -130,10 +132,14 @@ def count_vectorizer(spark: SparkSession, terms: Sequence[str]) -> CountVectoriz
     return model.setInputCol(TERMS).setOutputCol(COUNTS).setBinary(True)
 
 
-def _in_order(divided: dict[str, DataFrame], folds: int, salt: str) -> DataFrame:
+def in_order(rows: DataFrame, partitions: int) -> DataFrame:
+    """Rows in partitions and an order that depend on the data alone: sums and samples then come out the same."""
+    return rows.repartition(partitions, ORDER).sortWithinPartitions(ORDER, "id")
+
+
+def _labelled(divided: dict[str, DataFrame], folds: int, salt: str) -> DataFrame:
+    """All splits as one table with the name of the split, a hash of the text, and a fold drawn by that hash."""
     frames = [frame.withColumn("split", F.lit(name)) for name, frame in divided.items()]
-    rows = frames[0]
-    for frame in frames[1:]:
-        rows = rows.unionByName(frame)
-    fold = splits.bucket(f"fold-{salt}", folds)
-    return rows.select("id", "text", "label", "split", fold.alias(FOLD), splits.hashed(salt).alias(ORDER))
+    rows = reduce(DataFrame.unionByName, frames).withColumn(ORDER, splits.hashed(salt))
+    fold = F.pmod(F.xxhash64(F.lit("fold"), ORDER), F.lit(folds)).cast("int")
+    return rows.select("id", "text", "label", "split", ORDER, fold.alias(FOLD))

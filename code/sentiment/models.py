@@ -60,7 +60,7 @@ def spec(name: str, train_rows: int, seed: int) -> Spec:
             rawPredictionCol=MARGIN,
             predictionCol="inner_margin_prediction",
             regParam=strength(SVC_C),
-            maxIter=40,
+            maxIter=15,
             tol=1e-4,
             standardization=False,
         )
@@ -87,7 +87,7 @@ def logistic_regression(train_rows: int) -> LogisticRegression:
         probabilityCol=PROBABILITY,
         predictionCol=PREDICTION,
         regParam=1.0 / (LOGISTIC_C * train_rows),
-        maxIter=40,
+        maxIter=25,
         tol=1e-5,
         standardization=False,
     )

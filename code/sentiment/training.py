@@ -1,6 +1,6 @@
 """Fit the classifiers on one shared feature table; what one fit needs of another is fitted once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import reduce
@@ -114,13 +114,16 @@ class Trainer:
         return spec.estimator.copy(grid[best]), found | {"cv_folds": folds, "cv_roc_auc": round(figures[best], 6)}
 
     def _calibrated(self, svc: Any) -> Any:
-        """From the SVC's margin to a probability, fitted on margins of rows that the SVC did not see."""
+        """From the SVC's margin to a probability, fitted on margins of one fold that an SVC on the others gave.
+
+        Its two parameters need no more rows than that, and each further fold would cost a fit.
+        """
 
         def score(train: DataFrame, held: DataFrame) -> DataFrame:
             margins: DataFrame = svc.fit(train).transform(held)
             return margins.select("id", "label", ORDER, models.MARGIN)
 
-        margins = self._out_of_fold(score)
+        margins = self._out_of_fold(score, [0])
         try:
             return models.calibrator().fit(margins)
         finally:
@@ -144,7 +147,7 @@ class Trainer:
             return PipelineModel(inputs).transform(held).select("id", "label", ORDER, models.TREE_FEATURES)
 
         with self.steps.step("out-of-fold linear scores"):
-            self._tree_rows = self._out_of_fold(score)
+            self._tree_rows = self._out_of_fold(score, range(OUT_OF_FOLD))
             self._tree_inputs = models.tree_inputs(refitted, models.naive_bayes().fit(self.train))
             self._shift = self._measured_shift()
         return self._tree_rows
@@ -160,16 +163,15 @@ class Trainer:
             figures |= {f"linear_margin_mean_{name}": mean, f"linear_margin_sd_{name}": spread}
         return figures
 
-    def _out_of_fold(self, score: Callable[[DataFrame, DataFrame], DataFrame]) -> DataFrame:
-        """Every training row scored by `score(train, held)` where it is held out; persisted, in the table's order."""
+    def _out_of_fold(self, score: Callable[[DataFrame, DataFrame], DataFrame], folds: Iterable[int]) -> DataFrame:
+        """The rows of `folds`, each scored by `score(train, held)` where it is held out; persisted, in order."""
 
         def held_out(fold: int) -> DataFrame:
             return score(self.train.where(F.col(FOLD) != fold), self.train.where(F.col(FOLD) == fold))
 
         with ThreadPoolExecutor(PARALLEL_FITS) as pool:
-            parts = list(pool.map(held_out, range(OUT_OF_FOLD)))
-        rows = reduce(DataFrame.unionByName, parts)
-        rows = rows.repartition(self.table.partitions, ORDER).sortWithinPartitions(ORDER, "id")
+            parts = list(pool.map(held_out, folds))
+        rows = features.in_order(reduce(DataFrame.unionByName, parts), self.table.partitions)
         rows.persist(StorageLevel.DISK_ONLY).count()
         return rows
 
