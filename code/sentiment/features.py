@@ -90,8 +90,8 @@ def build(
     """
     level = StorageLevel.MEMORY_AND_DISK if in_memory else StorageLevel.DISK_ONLY
     partitions = max(MIN_PARTITIONS, math.ceil(train_rows / ROWS_PER_PARTITION))
-    rows = in_order(_labelled(divided, folds, salt), partitions).persist(level)
-    tokenised = PipelineModel(tokenising(with_statistics=True)).transform(rows)
+    rows = in_order(_labelled(divided, folds, salt), partitions)
+    tokenised = PipelineModel(tokenising(with_statistics=True)).transform(rows).persist(level)
 
     train_terms = tokenised.where(F.col(f"{INPUT}.split") == "train").select(TERMS)
     counting = count_vectorizer(rows.sparkSession, vocabulary(train_terms, num_features))
@@ -101,7 +101,7 @@ def build(
     table = scaling.transform(weighting.transform(counted)).drop("inner_weighted")
     table = table.withColumn("text", F.when(F.col("split") != "train", F.col("text"))).persist(level)
     table.count()
-    rows.unpersist()
+    tokenised.unpersist()
     counted.unpersist()
     return FeatureTable(table, [counting, weighting, scaling], train_rows, partitions)
 

@@ -17,11 +17,14 @@ NEGATED = "~"
 """Prefix of the copy of a word that stands within three words after a negation."""
 
 _BACKSLASH = "char(92)"
-_WORD = "[^ !-/:-@{-~]"  # anything but ASCII punctuation: words of every script, digits, emoji, underscore
+# Anything but white space and ASCII punctuation: words of every script, digits, emoji, underscore. Brackets, quotes
+# and the like are gone by then; single characters, because Java looks them up in a table and tries ranges in turn.
+_WORD = '[^ !"#$%&()*+,./:;<=>?@|~-]'
 _NEGATION = (
     "(?:not|no|nor|never|cannot|without|hardly|nothing|nobody|none|"
     "(?:ca|do|does|did|wo|is|ai|was|were|have|has|had|would|could|should|are)nt)"
 )
+_NEGATION_BEGINS = "(?=[acdhinsw])"  # tried first at every character, because it is cheap
 _ENTITIES = [("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&nbsp;", " "), ("&#39;", "")]
 _TOKEN = (
     "[:;=8][-o*]?(?:[()/|*3]+|[dp](?![a-z0-9]))"  # :) ;-( =D :/ and their kin
@@ -59,7 +62,7 @@ def tokens(text: str) -> str:
     result = f"regexp_replace({result}, concat('([^0-9 ])', {_BACKSLASH}, '1{{2,}}'), '$1$1')"
     follower = f"({_WORD}+ *)"
     result = (
-        f"regexp_replace({result}, '(?<!{_WORD})({_NEGATION} +){follower}{follower}?{follower}?', "
+        f"regexp_replace({result}, '{_NEGATION_BEGINS}(?<!{_WORD})({_NEGATION} +){follower}{follower}?{follower}?', "
         f"'$1$2 {NEGATED}$2$3 {NEGATED}$3$4 {NEGATED}$4')"
     )
     return f"regexp_extract_all(concat('{START} ', {result}, ' {END}'), '{_TOKEN}', 0)"
