@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -30,6 +32,7 @@ from sentiment.training import Options, Trainer
 
 pytestmark = pytest.mark.spark
 
+ROOT = Path(__file__).parent.parent
 PREFIX = "twitter-sentiment-model"
 METRICS = ["accuracy", "f1", "precision", "recall", "roc_auc", "pr_auc", "log_loss", "rows"]
 
@@ -135,24 +138,45 @@ def test_a_version_takes_raw_text_and_is_made_of_spark_s_own_stages(
     assert all(stage.startswith("org.apache.spark.ml.") for stage in classes)
 
 
-def test_one_core_gives_the_same_figures_as_two(trained: Trained, tmp_path: Path) -> None:
-    code = Path(train_and_log.__file__)
-    command = [str(Path(sys.executable).parent / "spark-submit"), "--master", "local[1]", str(code)]
-    command += [
-        "--data",
-        str(trained.splits),
-        "--output",
-        str(tmp_path / "m"),
-        "--mlflow-uri",
-        f"sqlite:///{tmp_path}/m.db",
+@pytest.fixture(scope="module")
+def second_way(sample_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The README's second way in, word for word but for the environment, on one core: the folder, what was printed."""
+    block = re.search(r"<!-- tests/test_training_job.py.*?```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block is not None
+    commands = block.group(1).strip().splitlines()
+    assert commands[:3] == [
+        "python3 -m venv env/venv",
+        ". env/venv/bin/activate",
+        "pip install -r requirements.txt",
     ]
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
-    one, two = (json.loads((folder / "metrics.json").read_text()) for folder in (tmp_path / "m", trained.output))
+    assert [command.split()[1] for command in commands[3:]] == [
+        f"code/{script}.py" for script in ("preprocess", "create_splits", "train_and_log")
+    ]
+    folder = tmp_path_factory.mktemp("second-way")
+    shutil.copytree(ROOT / "code", folder / "code", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "data_raw").mkdir()
+    shutil.copy(sample_csv, folder / "data_raw")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    ours = ("MLFLOW_", "PYSPARK_", "SPARK_")  # what this process's own Spark and MLflow have set
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment |= {"PATH": path, "PYSPARK_SUBMIT_ARGS": "--master local[1] pyspark-shell"}
+    command = ["bash", "-ec", "\n".join(commands[3:])]
+    ended = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    return folder, ended.stdout
+
+
+def test_the_second_way_in_leads_to_a_registered_model(second_way: tuple[Path, str]) -> None:
+    folder, printed = second_way
+    assert "best model   twitter-sentiment-model-best, version 1" in printed
+    assert (folder / "mlflow.db").exists()
+    assert (folder / "mlruns").is_dir()
+
+
+def test_one_core_gives_the_same_figures_as_two(trained: Trained, second_way: tuple[Path, str]) -> None:
+    one, two = (
+        json.loads((output / "metrics.json").read_text()) for output in (second_way[0] / "models", trained.output)
+    )
     assert one.keys() == two.keys() == set(models.NAMES)
     for name, figures in two.items():
         for metric, value in figures.items():
@@ -215,9 +239,16 @@ def test_a_model_that_says_something_else_after_reading_back_is_refused(spark: S
 
 def test_the_grid_is_searched_straight_from_raw_tweets(sample_csv: Path, trained: Trained, tmp_path: Path) -> None:
     arguments = ["--input", str(sample_csv), "--output", str(tmp_path), "--mlflow-uri", trained.uri, "--enable-cv"]
-    arguments += ["--models", "logisticregression,gbt", "--max-rows", "1000", "--registered-model-name", "grid"]
+    arguments += [
+        "--models",
+        "logisticregression,randomforest",
+        "--max-rows",
+        "1000",
+        "--registered-model-name",
+        "grid",
+    ]
     sentiment_multimodel.main(arguments)
-    for name, winner in (("logisticregression", "cv_regParam"), ("gbt", "cv_maxDepth")):
+    for name, winner in (("logisticregression", "cv_regParam"), ("randomforest", "cv_maxDepth")):
         run_id = trained.client.get_model_version(f"grid-{name}", "1").run_id
         assert run_id is not None
         params = trained.client.get_run(run_id).data.params
