@@ -24,6 +24,7 @@ MULTIMODEL = ["--input", "x", "--output", "y"]
         (["--max-rows", "-5"], "--max-rows", "'-5'"),
         (["--num-features", "0"], "--num-features", "'0'"),
         (["--max-rejected", "2"], "--max-rejected", "'2'"),
+        (["--registered-model-name", "a/b"], "--registered-model-name", "'a/b'"),
         (["--seed", "x"], "--seed", "'x'"),
     ],
 )

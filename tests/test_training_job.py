@@ -283,6 +283,12 @@ def test_a_registry_that_is_away_is_named_before_anything_is_trained(
     assert time.monotonic() - begun < 60
 
 
+def test_an_experiment_that_was_deleted_is_named(trained: Trained, tmp_path: Path) -> None:
+    trained.client.delete_experiment(trained.client.create_experiment("gone"))
+    with pytest.raises(DataError, match=r"--mlflow-experiment gone: Cannot set a deleted experiment"):
+        trained.again("--mlflow-experiment", "gone", "--output", str(tmp_path))
+
+
 def test_an_output_that_cannot_be_written_is_named_before_anything_is_trained(trained: Trained, tmp_path: Path) -> None:
     blocked = tmp_path / "file" / "models"
     blocked.parent.write_text("a plain file")

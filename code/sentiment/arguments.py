@@ -56,6 +56,13 @@ def ratio(text: str) -> float:
     return _number(text, "a number above 0 and below 1", lambda value: 0 < value < 1)
 
 
+def model_name(text: str) -> str:
+    """A name that MLflow's registry takes."""
+    if not text.strip() or any(character in text for character in "/:"):
+        raise argparse.ArgumentTypeError(f"want a name without / and :, got {text!r}")
+    return text
+
+
 def one_of(known: Sequence[str]) -> Callable[[str], list[str]]:
     """A type for a comma-separated list of distinct names out of `known`, given back in the order of `known`."""
 
@@ -131,11 +138,14 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mlflow-uri",
         default=os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI,
-        help="MLflow tracking server or database",
+        help="MLflow tracking server or database; MLFLOW_TRACKING_URI sets another default",
     )
     parser.add_argument("--mlflow-experiment", default="default", help="MLflow experiment, made if it is new")
     parser.add_argument(
-        "--registered-model-name", default="twitter-sentiment-model", help="prefix of the models in the registry"
+        "--registered-model-name",
+        type=model_name,
+        default="twitter-sentiment-model",
+        help="prefix of the models in the registry",
     )
     parser.add_argument(
         "--num-features",

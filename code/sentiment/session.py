@@ -16,6 +16,8 @@ SETTINGS = {
     # Spark 4's lower() would else visit every character of Unicode once per JVM (3.5 s on two cores), to differ from
     # Java's, which Spark 3.5 uses too, in a handful of them.
     "spark.sql.icu.caseMappings.enabled": "false",
+    # Tables cached upon tables make plans whose text takes seconds to write (minutes on Spark 3.5), for the UI alone.
+    "spark.sql.maxPlanStringLength": "2000",
     "spark.sql.shuffle.partitions": "8",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
 }

@@ -64,7 +64,10 @@ def brief(error: BaseException) -> str:
 @contextmanager
 def parent_run(experiment: str, params: dict[str, Any], tags: dict[str, str]) -> Iterator[mlflow.ActiveRun]:
     """The run of a whole training; it ends as FAILED when an exception passes."""
-    mlflow.set_experiment(experiment)
+    try:
+        mlflow.set_experiment(experiment)
+    except MlflowException as error:
+        raise DataError(f"--mlflow-experiment {experiment}: {brief(error)}") from error
     with mlflow.start_run(run_name="training", tags=tags) as run:
         mlflow.log_params(params)
         yield run
