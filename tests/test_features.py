@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from pyspark.ml import PipelineModel
+from pyspark.ml.feature import IDF, IDFModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -23,8 +24,9 @@ def terms(spark: SparkSession, rows: list[list[str]]) -> DataFrame:
 def test_the_vocabulary_is_the_most_frequent_terms_with_ties_in_alphabetical_order(spark: SparkSession) -> None:
     rows = [["b", "a", "c", "z"], ["a", "b", "c"], ["c", "once", "twice in one row", "twice in one row"]]
     for partitions in (1, 3):
-        assert features.vocabulary(terms(spark, rows).repartition(partitions), 10) == ["c", "a", "b"]
-    assert features.vocabulary(terms(spark, rows), 2) == ["c", "a"]
+        found = features.vocabulary(terms(spark, rows).repartition(partitions), 10)
+        assert list(found.items()) == [("c", 3), ("a", 2), ("b", 2)]
+    assert list(features.vocabulary(terms(spark, rows), 2)) == ["c", "a"]
 
 
 def test_rows_without_a_common_term_are_refused(spark: SparkSession) -> None:
@@ -33,10 +35,20 @@ def test_rows_without_a_common_term_are_refused(spark: SparkSession) -> None:
 
 
 def test_terms_are_marked_as_present_however_often_they_stand_in_a_text(spark: SparkSession) -> None:
-    counting = features.count_vectorizer(spark, ["a", "b c", "ü"])
+    counting = features.vectorisers(spark, {"a": 3, "b c": 2, "ü": 2}, 4)[0]
     row = counting.transform(terms(spark, [["a", "a", "ü", "unknown"]])).first()
     assert row is not None
     assert row[COUNTS].toArray().tolist() == [1.0, 0.0, 1.0]
+
+
+def test_the_weights_are_those_that_spark_s_own_idf_would_find(spark: SparkSession) -> None:
+    rows = terms(spark, [["a", "b"], ["b", "a", "a"], ["b", "c"], ["c"], ["a"]])
+    counting, weighting, _ = features.vectorisers(spark, features.vocabulary(rows, 10), 5)
+    fitted = IDF(inputCol=COUNTS, outputCol="weighted").fit(counting.transform(rows))
+    assert isinstance(weighting, IDFModel)
+    assert weighting.idf == fitted.idf
+    assert (weighting.docFreq, weighting.numDocs) == (fitted.docFreq, 5)
+    assert len(fitted.docFreq) == 3
 
 
 def test_the_table_holds_every_row_once_and_words_of_dev_and_test_are_not_in_the_vocabulary(

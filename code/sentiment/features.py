@@ -1,13 +1,16 @@
 """From text to features: the stages of the registered pipeline, and the one table that all fits share."""
 
 import math
-from collections.abc import Sequence
+import pickle
+from array import array
 from dataclasses import dataclass
 from functools import reduce
 
+import numpy as np
 from pyspark import StorageLevel
 from pyspark.ml import PipelineModel, Transformer
-from pyspark.ml.feature import IDF, CountVectorizerModel, Normalizer, SQLTransformer, VectorAssembler
+from pyspark.ml.feature import CountVectorizerModel, IDFModel, Normalizer, SQLTransformer, VectorAssembler
+from pyspark.mllib.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -94,42 +97,54 @@ def build(
     tokenised = PipelineModel(tokenising(with_statistics=True)).transform(rows).persist(level)
 
     train_terms = tokenised.where(F.col(f"{INPUT}.split") == "train").select(TERMS)
-    counting = count_vectorizer(rows.sparkSession, vocabulary(train_terms, num_features))
-    counted = counting.transform(tokenised).select(f"{INPUT}.*", STATISTICS, COUNTS).persist(level)
-    weighting = IDF(inputCol=COUNTS, outputCol="inner_weighted").fit(counted.where(F.col("split") == "train"))
-    scaling = Normalizer(p=2.0, inputCol="inner_weighted", outputCol=FEATURES)
-    table = scaling.transform(weighting.transform(counted)).drop("inner_weighted")
+    vectorising = vectorisers(rows.sparkSession, vocabulary(train_terms, num_features), train_rows)
+    table = PipelineModel(vectorising).transform(tokenised).select(f"{INPUT}.*", STATISTICS, COUNTS, FEATURES)
     table = table.withColumn("text", F.when(F.col("split") != "train", F.col("text"))).persist(level)
     table.count()
     tokenised.unpersist()
-    counted.unpersist()
-    return FeatureTable(table, [counting, weighting, scaling], train_rows, partitions)
+    return FeatureTable(table, vectorising, train_rows, partitions)
 
 
-def vocabulary(train_terms: DataFrame, size: int) -> list[str]:
-    """The `size` terms that stand in most rows, two at least; ties in alphabetical order.
+def vocabulary(train_terms: DataFrame, size: int) -> dict[str, int]:
+    """The `size` terms that stand in most rows, two at least, and in how many; ties in alphabetical order.
 
     Spark's own CountVectorizer breaks ties by the order of its partitions, so that two runs could differ.
     """
     rows = F.count(F.lit(1)).alias("rows")
     counted = train_terms.select(F.explode(F.array_distinct(TERMS)).alias("term")).groupBy("term").agg(rows)
     kept = counted.where(F.col("rows") >= MIN_ROWS_PER_TERM).orderBy(F.desc("rows"), "term").limit(size)
-    terms = [row["term"] for row in kept.select("term").collect()]
-    if not terms:
+    frequencies = {row["term"]: row["rows"] for row in kept.collect()}
+    if not frequencies:
         raise DataError(f"the train split has no word that stands in {MIN_ROWS_PER_TERM} rows or more")
-    return terms
+    return frequencies
 
 
-def count_vectorizer(spark: SparkSession, terms: Sequence[str]) -> CountVectorizerModel:
-    """A CountVectorizerModel over `terms`, marking presence (0 or 1).
+def vectorisers(spark: SparkSession, frequencies: dict[str, int], train_rows: int) -> list[Transformer]:
+    """Stages from terms to their presence (0 or 1), to TF-IDF, to TF-IDF of length 1.
 
-    `CountVectorizerModel.from_vocabulary` hands the terms to Java one by one, which takes 20 s for 120,000.
+    The first two are Spark's own models, made from what the vocabulary counted already: fitting IDF would count it
+    again in a pass of its own, and `CountVectorizerModel.from_vocabulary` hands terms to Java one by one, which takes
+    20 s for 120,000.
+
+    Args:
+        spark: the session.
+        frequencies: in how many train rows each term stands.
+        train_rows: of how many.
     """
     jvm = spark._jvm
     assert jvm is not None
-    array = jvm.java.util.regex.Pattern.compile("\n").split("\n".join(terms))
-    model = CountVectorizerModel._create_from_java_class("org.apache.spark.ml.feature.CountVectorizerModel", array)
-    return model.setInputCol(TERMS).setOutputCol(COUNTS).setBinary(True)
+    terms = jvm.java.util.regex.Pattern.compile("\n").split("\n".join(frequencies))
+    counting = CountVectorizerModel._create_from_java_class("org.apache.spark.ml.feature.CountVectorizerModel", terms)
+    counting.setInputCol(TERMS).setOutputCol(COUNTS).setBinary(True)
+    in_rows = array("i", frequencies.values())
+    # As org.apache.spark.mllib.feature.IDF has it: log((rows + 1) / (rows with the term + 1))
+    weights = Vectors.dense(np.log((train_rows + 1) / (np.asarray(in_rows) + 1)))
+    load = jvm.org.apache.spark.mllib.api.python.SerDe.loads
+    in_rows = jvm.java.util.Arrays.stream(load(pickle.dumps(in_rows, 2))).asLongStream().toArray()
+    idf = jvm.org.apache.spark.mllib.feature.IDFModel(load(pickle.dumps(weights, 2)), in_rows, train_rows)
+    weighting = IDFModel._create_from_java_class("org.apache.spark.ml.feature.IDFModel", "idf", idf)
+    weighting.setInputCol(COUNTS).setOutputCol("inner_weighted")
+    return [counting, weighting, Normalizer(p=2.0, inputCol="inner_weighted", outputCol=FEATURES)]
 
 
 def in_order(rows: DataFrame, partitions: int) -> DataFrame:

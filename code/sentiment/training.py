@@ -78,12 +78,14 @@ class Trainer:
         begun = self.steps.elapsed()
         with self.steps.step(name):
             estimator, found = self._tuned(spec, rows)
-            fitted = estimator.fit(rows)
-            tail = [*(self._tree_inputs if name in models.TREES else []), fitted]
+            with ThreadPoolExecutor(1) as beside:
+                calibrator = beside.submit(self._calibrated, estimator.copy()) if name == models.LINEAR_SVC else None
+                fitted = estimator.fit(rows)
+                tail = [*(self._tree_inputs if name in models.TREES else []), fitted]
+                if calibrator:
+                    tail.append(calibrator.result())
             if name == models.LOGISTIC_REGRESSION:
                 self._logistic = (estimator, fitted)
-            if name == models.LINEAR_SVC:
-                tail.append(self._calibrated(estimator))
         params = {param: estimator.getOrDefault(param) for param in spec.shown} | found
         metrics = dict(self._shift) if name in models.TREES else {}
         return Trained(name, tail, self._pipeline(name, tail), self.steps.elapsed() - begun, params, metrics)
