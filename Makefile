@@ -1,6 +1,6 @@
 # `make help` lists the targets. Java 17 and Python 3.11 are all that has to be there; everything else goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check test-spark35 bench-train package docs lock clean
+.PHONY: help setup run serve up down status test check test-spark35 chaos bench-train package docs lock clean
 # ARGS goes to the command behind a target. DATA and TRAIN_ARGS reach local/run.sh through the environment,
 # where spaces do no harm.
 ARGS ?=
@@ -20,6 +20,19 @@ setup: ## Make .venv from requirements.txt (once; PYTHON= and JAVA_HOME= choose 
 run: ## Train on DATA=path, else on data_raw/sentiment140/, else on a sample of its own (TRAIN_ARGS="...")
 	@local/run.sh
 
+serve: ## Show a stream's predictions until Ctrl-C: broker, champion of make run, tweets from DATA=path
+	@local/serve.sh
+
+up: ## Start the local services (KAFKA_PORT= chooses another port than 9092), write .local/env
+	@local/setup.sh
+	@.venv/bin/python local/up.py up
+
+down: ## Stop the local services; their data stay in .local/
+	@if [ -x .venv/bin/python ]; then .venv/bin/python local/up.py down; else echo 'down: nothing was ever started here'; fi
+
+status: ## Show the local services: address, state, pid, log
+	@if [ -x .venv/bin/python ]; then .venv/bin/python local/up.py status; else echo 'status: nothing was ever started here'; fi
+
 test: ## Run the tests (ARGS="-k name", ...)
 	@local/setup.sh dev
 	.venv/bin/python -m pytest $(ARGS)
@@ -35,6 +48,10 @@ check: ## Style, types, shell scripts, and whether docs/commands.md is up to dat
 test-spark35: ## Run the Spark tests on Spark 3.5.3, in .venv-spark35
 	@local/setup.sh spark35
 	.venv-spark35/bin/python -m pytest -m spark $(ARGS)
+
+chaos: ## Do every fault to a stream and see that no message is lost or doubled (ARGS="--only points,frozen")
+	@local/setup.sh
+	PYTHONPATH=code:local:tests .venv/bin/python -m chaos $(ARGS)
 
 bench-train: ## Time and score the training beside plain Spark and scikit-learn (ARGS="...")
 	@local/setup.sh

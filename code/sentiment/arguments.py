@@ -1,13 +1,17 @@
 """Argument types and groups that job scripts share: unit, bounds and error are defined here, once."""
 
 import argparse
-import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from sentiment.cleaning import Contract
 from sentiment.experiment import Settings
+from sentiment.flags import fraction as fraction
+from sentiment.flags import parser as parser
+from sentiment.flags import ratio as ratio
+from sentiment.flags import share as share
+from sentiment.flags import whole as whole
 from sentiment.jobs import ArgumentsError
 from sentiment.models import NAMES
 from sentiment.splits import Splitting
@@ -15,45 +19,6 @@ from sentiment.tracking import DEFAULT_URI
 from sentiment.training import Options
 
 OUTPUT_HELP = "base path for models, plots/, metrics.json, run.json and training.log (replaced)"
-
-
-class _Help(argparse.HelpFormatter):
-    """Help that ends with the flag's default, for flags that have one to show."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        shows = action.option_strings and action.default not in (None, False, argparse.SUPPRESS)
-        return f"{action.help} (default: %(default)s)" if shows else action.help
-
-
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser that takes no abbreviations and prints every default once, beside its flag."""
-    return argparse.ArgumentParser(description=description, allow_abbrev=False, formatter_class=_Help)
-
-
-def whole(least: int) -> Callable[[str], int]:
-    """A type for whole numbers of at least `least`."""
-
-    def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"want a whole number >= {least}, got {text!r}")
-        return int(text)
-
-    return parse
-
-
-def share(text: str) -> float:
-    """A number from 0 to 1, both allowed."""
-    return _number(text, "a number from 0 to 1", lambda value: 0 <= value <= 1)
-
-
-def fraction(text: str) -> float:
-    """A number above 0 and at most 1."""
-    return _number(text, "a number above 0 and at most 1", lambda value: 0 < value <= 1)
-
-
-def ratio(text: str) -> float:
-    """A number above 0 and below 1."""
-    return _number(text, "a number above 0 and below 1", lambda value: 0 < value < 1)
 
 
 def model_name(text: str) -> str:
@@ -180,13 +145,3 @@ def settings(args: argparse.Namespace, source: str, splitting: dict[str, Any]) -
         splitting=splitting,
         options=Options(names=args.models, seed=args.seed, cv_folds=args.cv_folds if args.enable_cv else 0),
     )
-
-
-def _number(text: str, wanted: str, fits: Callable[[float], bool]) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not fits(value):
-        raise argparse.ArgumentTypeError(f"want {wanted}, got {text!r}")
-    return value

@@ -1,5 +1,6 @@
 """Raw tweets: Sentiment140's CSV, read line by line so that every rejected line can be shown as it was."""
 
+import csv
 import re
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -41,7 +42,7 @@ def find_files(spark: SparkSession, location: str) -> list[str]:
 
 def read(spark: SparkSession, files: list[str]) -> DataFrame:
     """Raw tweets as columns raw (the line), reason (null: usable), id, text (strings) and label (0.0, 1.0, null)."""
-    lines = spark.read.text(files).select(_decoded(F.col("value")).alias("raw")).where(readable(F.col("raw")))
+    lines = spark.read.text(files).select(decoded(F.col("value")).alias("raw")).where(readable(F.col("raw")))
     parsed = F.from_csv("raw", _SCHEMA, {"quote": '"', "escape": '"', "columnNameOfCorruptRecord": "corrupt"})
     rows = lines.select("raw", parsed.alias("tweet")).select("raw", "tweet.*")
     target = F.trim("target")
@@ -52,6 +53,11 @@ def read(spark: SparkSession, files: list[str]) -> DataFrame:
         "text",
         F.when(target == NEGATIVE, 0.0).when(target == POSITIVE, 1.0).alias("label"),
     )
+
+
+def csv_columns(line: str) -> list[str]:
+    """The column names in the first line of a CSV file, in lower case."""
+    return [name.strip().lower() for name in next(csv.reader([line.removeprefix("\ufeff")]), [])]
 
 
 def _reason(target: Column) -> Column:
@@ -69,11 +75,15 @@ def _identity(given: Column, text: Column) -> Column:
     return F.when(F.length(given) > 0, given).otherwise(F.concat(F.lit("t"), F.substring(F.sha2(text, 256), 1, 16)))
 
 
-def _decoded(line: Column) -> Column:
+def decoded(line: Column) -> Column:
     """A line's bytes as text: UTF-8 where they are valid UTF-8, else Latin-1, in which every byte means something.
 
     Decided line by line, so that files of both kinds can lie side by side.
     """
+    return F.when(is_utf8(line), line).otherwise(F.decode(line.cast("binary"), "ISO-8859-1"))
+
+
+def is_utf8(line: Column) -> Column:
+    """Whether a string's bytes are valid UTF-8; null gives null."""
     latin = F.decode(line.cast("binary"), "ISO-8859-1")
-    is_latin = F.regexp_replace(latin, _MULTIBYTE, "").rlike(_HIGH)
-    return F.when(is_latin, latin).otherwise(line)
+    return ~F.regexp_replace(latin, _MULTIBYTE, "").rlike(_HIGH)

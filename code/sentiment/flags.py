@@ -1,0 +1,54 @@
+"""Argument types that know nothing of Spark or MLflow: a script that needs neither starts at once."""
+
+import argparse
+import math
+from collections.abc import Callable
+
+
+class _Help(argparse.HelpFormatter):
+    """Help that ends with the flag's default, for flags that have one to show."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        shows = action.option_strings and action.default not in (None, False, argparse.SUPPRESS)
+        return f"{action.help} (default: %(default)s)" if shows else action.help
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser that takes no abbreviations and prints every default once, beside its flag."""
+    return argparse.ArgumentParser(description=description, allow_abbrev=False, formatter_class=_Help)
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """A type for whole numbers of at least `least`."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"want a whole number >= {least}, got {text!r}")
+        return int(text)
+
+    return parse
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1, both allowed."""
+    return _number(text, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+
+
+def fraction(text: str) -> float:
+    """A number above 0 and at most 1."""
+    return _number(text, "a number above 0 and at most 1", lambda value: 0 < value <= 1)
+
+
+def ratio(text: str) -> float:
+    """A number above 0 and below 1."""
+    return _number(text, "a number above 0 and below 1", lambda value: 0 < value < 1)
+
+
+def _number(text: str, wanted: str, fits: Callable[[float], bool]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not fits(value):
+        raise argparse.ArgumentTypeError(f"want {wanted}, got {text!r}")
+    return value

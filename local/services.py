@@ -1,0 +1,202 @@
+"""What every local service shares: a detached process found again by its pid file, its port, its log."""
+
+import fcntl
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL = ROOT / ".local"
+STOP_SECONDS = 60.0
+POLL_SECONDS = 0.1
+
+
+class ServiceError(Exception):
+    """Something a user can mend; the message is the line to show."""
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Run a command of local/; a ServiceError becomes its line on stderr and exit code 1."""
+    try:
+        main()
+    except ServiceError as error:
+        print(error, file=sys.stderr, flush=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def java() -> str:
+    """The java that local/setup.sh takes too: that of JAVA_HOME, else the first on PATH."""
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which("java", path=f"{home}/bin" if home else None)
+    if found is None:
+        raise ServiceError(f"java: want Java 17, found none {f'under JAVA_HOME={home}' if home else 'on PATH'}")
+    return found
+
+
+@contextmanager
+def locked(path: Path, complaint: str = "") -> Iterator[None]:
+    """Hold a lock file: of two commands at once the second waits, or, given a complaint, ends with it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if complaint else 0))
+        except BlockingIOError:
+            raise ServiceError(complaint) from None
+        yield
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now, out of a range from which no system takes ports for its own ends.
+
+    A client that tries again and again to reach a port of that other kind can end up connected to itself.
+    """
+    while True:
+        port = random.randrange(20_000, 30_000)  # noqa: S311  no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def require_free(port: int, service: str, setting: str) -> None:
+    """ServiceError unless `port` can be listened on; the line names the service and the setting that moves it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: closed connections are no user
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ServiceError(
+                f"{service}: want port {port} on 127.0.0.1, but another program has it ({error.strerror}); "
+                f"stop that one, or set {setting} to a free port"
+            ) from None
+
+
+def port_setting(setting: str, default: int) -> int:
+    """The port that the environment variable `setting` gives."""
+    text = os.environ.get(setting) or str(default)
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ServiceError(f"{setting}: want a port number from 1 to 65535, got {text!r}")
+    return int(text)
+
+
+class Daemon:
+    """A process in a session of its own, with `<folder>/<name>.pid` and `<folder>/<name>.log`.
+
+    The pid file holds the process's start time too: a pid that the system gave to another program since is never
+    taken for ours.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        self.pid_file = folder / f"{name}.pid"
+        self.log_file = folder / f"{name}.log"
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def pid(self) -> int | None:
+        """The pid of the running process, or None."""
+        note = self.note()
+        if self._child is not None:
+            self._child.poll()  # a dead child of ours stays a zombie until it is asked for
+        identity = _identity(note["pid"]) if note else None
+        return int(note["pid"]) if note and identity and identity == note.get("identity") else None
+
+    def note(self) -> dict[str, Any] | None:
+        """What was noted when the process was started: pid, identity and the caller's own details."""
+        try:
+            note = json.loads(self.pid_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return note if isinstance(note, dict) and isinstance(note.get("pid"), int) else None
+
+    def start(
+        self, command: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None, **details: Any
+    ) -> int:
+        """Start `command` with its output in the log file (the one before is kept as .log.1); its pid."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.log_file.exists():
+            self.log_file.replace(self.log_file.with_suffix(".log.1"))
+        with self.log_file.open("wb") as log:
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=cwd, start_new_session=True
+            )
+        note = {"pid": self._child.pid, "identity": _identity(self._child.pid), **details}
+        partial = self.pid_file.with_suffix(".pid.partial")
+        partial.write_text(json.dumps(note), encoding="utf-8")
+        partial.replace(self.pid_file)
+        return self._child.pid
+
+    def signal(self, number: int) -> bool:
+        """Send a signal to our process, and to no other; whether there was one."""
+        pid = self.pid()
+        if pid is None:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        return True
+
+    def stop(self, patience: float = STOP_SECONDS) -> bool:
+        """SIGTERM, wait for the end, SIGKILL after `patience` seconds; whether it ended of its own accord."""
+        clean = True
+        if self.signal(signal.SIGTERM) and not self.wait(patience):
+            clean = False
+            self.kill()
+        self.pid_file.unlink(missing_ok=True)
+        return clean
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would; returns when the process is gone."""
+        self.signal(signal.SIGKILL)
+        self.wait(STOP_SECONDS)
+
+    def wait(self, patience: float) -> bool:
+        """Wait for the process to end; whether it did."""
+        until = time.monotonic() + patience
+        while self.pid() is not None:
+            if time.monotonic() > until:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
+
+    def tail(self, lines: int = 15) -> str:
+        """The last lines of the log."""
+        try:
+            text = self.log_file.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return "(no log)"
+        return "\n".join(text.splitlines()[-lines:]) or "(the log is empty)"
+
+
+def _identity(pid: int) -> str | None:
+    """When a living process began, as text to compare; None when there is none.
+
+    The command is no part of it: for a moment after the start it is not readable yet. A zombie is none, unless other
+    threads of it live on: a killed JVM looks like a zombie for a while in which it still holds its port.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+    except OSError:
+        return None if Path("/proc/self/stat").exists() else _identity_by_ps(pid)
+    state, began = fields[0], fields[19]  # began: in ticks since the machine was booted
+    return None if state in "ZX" and threads < 2 else f"{boot} {began}"
+
+
+def _identity_by_ps(pid: int) -> str | None:
+    """The same where there is no /proc: macOS."""
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    line = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    state, _, began = line.partition(" ")
+    return began.strip() if began and not state.startswith("Z") else None
