@@ -1,4 +1,4 @@
-"""One Spark session for the whole run, and small builders of tweets."""
+"""One Spark session and one Kafka broker for the whole run, and small builders of tweets."""
 
 import csv
 import os
@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from broker import Broker
 from pyspark.sql import DataFrame, SparkSession
+from services import free_port
+
+from chaos.zoo import Zoo
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ["SENTIMENT_DRIVER_MEMORY"] = "2g"
@@ -26,7 +30,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.SETTINGS["spark.sql.shuffle.partitions"] = "2"
     session.SETTINGS["spark.sql.warehouse.dir"] = str(tmp_path_factory.mktemp("warehouse"))
     session.SETTINGS["spark.master"] = "local[2]"
-    made = session.session("tests")
+    made = session.session("tests", workers_need_package=True)
     yield made
     made.stop()
 
@@ -66,3 +70,20 @@ def sample_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     sample_tweets.main(["--rows", "2000", "--output", str(folder)])
     return folder / "sample_2000.csv"
+
+
+@pytest.fixture(scope="session")
+def zoo(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    """A registry with small good models and every kind of bad one."""
+    made = Zoo(tmp_path_factory.mktemp("zoo"))
+    made.make(spark)
+    return made
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A Kafka broker of the run's own, on free ports; without topics."""
+    made = Broker(tmp_path_factory.mktemp("kafka"), free_port(), free_port())
+    made.start()
+    yield made
+    made.stop()

@@ -1,5 +1,6 @@
 """How every job script ends: one line for a user's mistake, and the right exit code."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,14 @@ class DataError(Exception):
     exit_code = 1
 
 
+class EndedBySignalError(Exception):
+    """The job was told to end by a signal and left nothing half done (exit 128 + the signal's number)."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"ended by {signal.Signals(number).name}")
+        self.exit_code = 128 + number
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a job script's `main`; a user's mistake becomes one line on stderr and exit code 1 or 2.
 
@@ -28,6 +37,9 @@ def run(main: Callable[[], None]) -> None:
     except (ArgumentsError, DataError) as error:
         print(f"{script}: error: {error}", file=sys.stderr, flush=True)
         sys.exit(error.exit_code)
+    except EndedBySignalError as ended:
+        print(f"{script}: {ended}", file=sys.stderr, flush=True)
+        sys.exit(ended.exit_code)
     except KeyboardInterrupt:
         print(f"{script}: interrupted", file=sys.stderr, flush=True)
         sys.exit(130)

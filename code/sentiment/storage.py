@@ -1,6 +1,7 @@
 """Files and folders behind URIs (local, `gs://`, `hdfs://`), all through Hadoop's FileSystem as Spark sees it."""
 
 import json
+import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,14 @@ def read_text(spark: SparkSession, location: str) -> str:
     """The UTF-8 text of one small file."""
     try:
         filesystem, path = _resolve(spark, location)
+        if _is_local(filesystem):
+            return Path(path.toUri().getPath()).read_text(encoding="utf-8")
         stream = filesystem.open(path)
         try:
             return bytes(spark._jvm.org.apache.commons.io.IOUtils.toByteArray(stream)).decode("utf-8")  # type: ignore[union-attr]
         finally:
             stream.close()
-    except Py4JJavaError as error:
+    except (Py4JJavaError, OSError) as error:
         raise DataError(f"cannot read {location}: {first_line(error)}") from error
 
 
@@ -74,6 +77,89 @@ def write_json(spark: SparkSession, location: str, content: Any) -> None:
     write_text(spark, location, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
+def create_text(spark: SparkSession, location: str, text: str) -> bool:
+    """Write one small file that nobody wrote before, whole or not at all; False: there is one already."""
+    try:
+        return _write_whole(spark, location, text, overwrite=False)
+    except (Py4JJavaError, OSError) as error:
+        raise DataError(f"cannot write {location}: {first_line(error)}") from error
+
+
+def replace_text(spark: SparkSession, location: str, text: str) -> None:
+    """Replace one small file; a reader finds the old text or the new one, never a part."""
+    try:
+        _write_whole(spark, location, text, overwrite=True)
+    except (Py4JJavaError, OSError) as error:
+        raise DataError(f"cannot write {location}: {first_line(error)}") from error
+
+
+def remove_orphaned_checksums(spark: SparkSession, folder: str) -> None:
+    """Remove `.NAME.crc` of files that are gone: Hadoop's local file system takes no new file NAME while one is there.
+
+    Whoever deletes a file of a checkpoint by hand leaves one behind.
+    """
+    try:
+        filesystem, path = _resolve(spark, folder)
+        if not filesystem.exists(path):
+            return
+        raw = filesystem.getRawFileSystem() if _is_local(filesystem) else filesystem
+        names = {found.getPath().getName() for found in raw.listStatus(path)}
+        for name in names:
+            if name.startswith(".") and name.endswith(".crc") and name[1:-4] not in names:
+                raw.delete(_path(spark, join(folder, name)), False)
+    except Py4JJavaError as error:
+        raise DataError(f"cannot read {folder}: {first_line(error)}") from error
+
+
+def statuses(spark: SparkSession, folder: str) -> dict[str, tuple[int, int]]:
+    """Length in bytes and modification time in ms of every file right below `folder`, by name; hidden ones left out."""
+    try:
+        filesystem, path = _resolve(spark, folder)
+        if not filesystem.exists(path):
+            return {}
+        found = [status for status in filesystem.listStatus(path) if status.isFile()]
+        named = {status.getPath().getName(): (status.getLen(), status.getModificationTime()) for status in found}
+    except Py4JJavaError as error:
+        raise DataError(f"cannot read {folder}: {first_line(error)}") from error
+    return {name: values for name, values in named.items() if not name.startswith((".", "_"))}
+
+
+def status(spark: SparkSession, location: str) -> tuple[int, int] | None:
+    """Length in bytes and modification time in ms of one file; None if it is not there."""
+    try:
+        filesystem, path = _resolve(spark, location)
+        if not filesystem.exists(path):
+            return None
+        found = filesystem.getFileStatus(path)
+        return found.getLen(), found.getModificationTime()
+    except Py4JJavaError as error:
+        raise DataError(f"cannot read {location}: {first_line(error)}") from error
+
+
+def folders(spark: SparkSession, folder: str) -> list[str]:
+    """Names of the folders right below `folder`, sorted; none if it is not there."""
+    try:
+        filesystem, path = _resolve(spark, folder)
+        if not filesystem.exists(path):
+            return []
+        return sorted(found.getPath().getName() for found in filesystem.listStatus(path) if found.isDirectory())
+    except Py4JJavaError as error:
+        raise DataError(f"cannot read {folder}: {first_line(error)}") from error
+
+
+def move(spark: SparkSession, source: str, target: str) -> None:
+    """Move one file, over whatever lies at the target."""
+    try:
+        filesystem, destination = _resolve(spark, target)
+        filesystem.mkdirs(destination.getParent())
+        filesystem.delete(destination, False)
+        moved = filesystem.rename(_path(spark, source), destination)
+    except Py4JJavaError as error:
+        raise DataError(f"cannot write {target}: {first_line(error)}") from error
+    if not moved:
+        raise DataError(f"cannot write {target}: {source} could not be renamed to it")
+
+
 def upload_folder(spark: SparkSession, folder: Path, location: str) -> None:
     """Replace the folder `location` by a copy of the local `folder`."""
     try:
@@ -84,6 +170,15 @@ def upload_folder(spark: SparkSession, folder: Path, location: str) -> None:
         filesystem.copyFromLocalFile(False, True, source, target)
     except Py4JJavaError as error:
         raise DataError(f"cannot write {location}: {first_line(error)}") from error
+
+
+def download_folder(spark: SparkSession, location: str, folder: Path) -> None:
+    """Copy the folder `location` to a new local `folder`."""
+    try:
+        filesystem, source = _resolve(spark, location)
+        filesystem.copyToLocalFile(False, source, _path(spark, folder.resolve().as_uri()), True)
+    except Py4JJavaError as error:
+        raise DataError(f"cannot read {location}: {first_line(error)}") from error
 
 
 def delete(spark: SparkSession, location: str) -> None:
@@ -114,13 +209,61 @@ def replace_dataset(frame: DataFrame, location: str) -> None:
         raise DataError(f"cannot write {location}: the finished folder {fresh} could not be renamed to it")
 
 
-def first_line(error: Py4JJavaError) -> str:
-    """The innermost Java message as one line, without its stack."""
+def first_line(error: BaseException) -> str:
+    """An error as one line; of one that comes from Java the innermost message, without its stack."""
+    if not isinstance(error, Py4JJavaError):
+        return " ".join(str(error).split()) or type(error).__name__
     cause = error.java_exception
     while cause.getCause() is not None:
         cause = cause.getCause()
     message = cause.getMessage() or cause.getClass().getSimpleName()
     return str(message).strip().splitlines()[0]
+
+
+def _write_whole(spark: SparkSession, location: str, text: str, overwrite: bool) -> bool:
+    """The file appears under its name when all of it is there; False: it was there before and may not be replaced."""
+    filesystem, path = _resolve(spark, location)
+    if _is_local(filesystem):
+        return _write_whole_locally(Path(path.toUri().getPath()), text, overwrite)
+    streaming = spark._jvm.org.apache.spark.sql.execution.streaming  # type: ignore[union-attr]
+    files = streaming.FileContextBasedCheckpointFileManager(path, spark._jsc.hadoopConfiguration())
+    files.mkdirs(path.getParent())
+    stream = files.createAtomic(path, overwrite)
+    try:
+        stream.write(bytearray(text.encode("utf-8")))
+        stream.close()
+    except Py4JJavaError as error:
+        stream.cancel()
+        if error.java_exception.getClass().getSimpleName() == "FileAlreadyExistsException":
+            return False
+        raise
+    return True
+
+
+def _write_whole_locally(path: Path, text: str, overwrite: bool) -> bool:
+    """By the system's own atomic steps: Hadoop renames a file and its checksum one after the other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            fresh.replace(path)
+        else:
+            path.hardlink_to(fresh)
+    except FileExistsError:
+        if overwrite:
+            raise
+        return False
+    finally:
+        fresh.unlink(missing_ok=True)
+    return True
+
+
+def _is_local(filesystem: Any) -> bool:
+    return bool(filesystem.getUri().getScheme() == "file")
 
 
 def _walk(filesystem: Any, folder: Any, files: list[str]) -> None:

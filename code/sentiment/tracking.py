@@ -26,7 +26,11 @@ from sentiment.evaluation import Scores, most_confident_mistakes
 from sentiment.jobs import DataError
 
 DEFAULT_URI = "sqlite:///mlflow.db"
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 
 
 def connect(uri: str) -> MlflowClient:
@@ -34,19 +38,24 @@ def connect(uri: str) -> MlflowClient:
 
     MLflow's own clients try again for minutes; here a server that is away is named within one.
     """
-    for name, value in PATIENCE.items():
-        os.environ.setdefault(name, value)
     try:
-        mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(uri)
-        client = MlflowClient()
-        client.search_experiments(max_results=1)
-        client.search_registered_models(max_results=1)
+        found = client(uri)
+        found.search_experiments(max_results=1)
+        found.search_registered_models(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as error:
         raise DataError(
             f"--mlflow-uri {without_secrets(uri)}: want an MLflow server or database, found {brief(error)}"
         ) from error
-    return client
+    return found
+
+
+def client(uri: str) -> MlflowClient:
+    """A client of `uri`, which is made MLflow's default; a server need not answer yet."""
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    return MlflowClient()
 
 
 def without_secrets(uri: str) -> str:
@@ -128,11 +137,11 @@ def _code_digest() -> str:
     loader = sentiment.__loader__
     digest = hashlib.sha256()
     if package.is_dir():
-        sources = {path.name: path.read_bytes() for path in package.glob("*.py")}
+        sources = {path.relative_to(package).as_posix(): path.read_bytes() for path in package.rglob("*.py")}
     else:
         files: dict[str, Any] = loader._files  # type: ignore[union-attr]
         names = [name for name in files if name.startswith("sentiment/") and name.endswith(".py")]
-        sources = {Path(name).name: loader.get_data(str(package.parent / name)) for name in names}  # type: ignore[union-attr]
+        sources = {name.removeprefix("sentiment/"): loader.get_data(str(package.parent / name)) for name in names}  # type: ignore[union-attr]
     for name in sorted(sources):
         digest.update(name.encode() + b"\0" + sources[name] + b"\0")
     return digest.hexdigest()[:16]

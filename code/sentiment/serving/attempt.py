@@ -1,0 +1,181 @@
+"""One attempt at one batch: intent, parse, score, Parquet, Kafka, manifest. Every step is safe to repeat."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment.progress import log
+from sentiment.serving import files, kafka, parsing, scoring, sources
+from sentiment.serving.checkpoint import INTENTS, MANIFESTS, WRITTEN
+from sentiment.serving.settings import AT_LEAST_ONCE
+
+if TYPE_CHECKING:
+    from sentiment.serving.batch import BatchProcessor
+
+AFTER_OFFSETS, AFTER_PARQUET, AFTER_KAFKA, AFTER_MANIFEST = (
+    "after-offsets",
+    "after-parquet",
+    "after-kafka",
+    "after-manifest",
+)
+PREDICTIONS, DEAD = "predictions", "dead_letters"
+"""Roles of the output topics."""
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A batch's predictions and dead letters; None: there are none."""
+
+    alive: DataFrame | None
+    dead: DataFrame | None
+
+
+class Attempt:
+    """One attempt at one batch."""
+
+    def __init__(self, owner: "BatchProcessor", frame: DataFrame, number: int, replayed: bool) -> None:
+        self.owner, self.frame, self.number = owner, frame, number
+        self.serving, self.sinks, self.checkpoint = owner.serving, owner.serving.sinks, owner.checkpoint
+        self.spark = owner.checkpoint.spark
+        self.query = owner.query
+        self.replayed = self.files_tried = self.sends_tried = replayed
+        self.seconds: dict[str, float] = {}
+
+    def run(self) -> dict[str, Any]:
+        """Take the batch through all its steps; gives its manifest."""
+        began = time.monotonic()
+        with self._timed("intent"):
+            self.intent = self.owner.retried("intent", self._intended)
+        sources.check_files(self.spark, self.serving.source, self.intent["source"])
+        written = self.checkpoint.read(WRITTEN, self.number) if self.replayed else None
+        if written is None:
+            written = self.owner.retried("batch", self._scored_and_sent)
+        else:
+            log.info("batch %d: its files are complete; publishing from them", self.number)
+            rows = self._from_files(written)
+            self.owner.retried("kafka", lambda: self._send(rows, written))
+        self.owner.on_step(AFTER_KAFKA, self.number)
+        manifest = {
+            **{name: self.intent[name] for name in ("batch_id", "query_id", "model_name", "model_version", "source")},
+            **written,
+            "replayed": self.replayed,
+            "seconds": {**self.seconds, "total": round(time.monotonic() - began, 3)},
+        }
+        self.owner.retried("manifest", lambda: self.checkpoint.create(MANIFESTS, self.number, manifest))
+        return manifest
+
+    def _intended(self) -> dict[str, Any]:
+        """What this batch is to be, as its first attempt decided."""
+        found = self.checkpoint.read(INTENTS, self.number) if self.replayed else None
+        if found is not None:
+            return found
+        model = self.owner.keeper.current()
+        intent = {
+            "batch_id": self.number,
+            "query_id": self.query,
+            "model_name": model.name,
+            "model_version": model.version,
+            "source": sources.source_range(self.checkpoint, self.serving.source, self.number),
+            "topics": {role: asdict(topic) for role, topic in self.owner.topics().items()},
+            "created_ms": int(time.time() * 1000),
+        }
+        self.owner.lease.check()
+        found = self.checkpoint.create(INTENTS, self.number, intent)
+        if found is not intent:  # a driver that has lost the checkpoint was quicker, and may have come further
+            self.replayed = self.files_tried = self.sends_tried = True
+        return found
+
+    def _scored_and_sent(self) -> dict[str, Any]:
+        """Score the batch, write its files, publish it; gives what the files hold."""
+        with self._timed("score"):
+            scored = self._scored().persist(StorageLevel.MEMORY_AND_DISK)
+            figures = scoring.figures(scored, datetime.now(UTC))
+        try:
+            sources.check_files(self.spark, self.serving.source, self.intent["source"])
+            rows = _Rows(
+                scoring.predictions(scored) if figures["rows_out"] else None,
+                scoring.dead_letters(scored) if figures["dead_letters"] else None,
+            )
+            written = self._write(rows, figures)
+            self.owner.on_step(AFTER_PARQUET, self.number)
+            self.owner.retried("kafka", lambda: self._send(rows, written))
+            return written
+        finally:
+            scored.unpersist()
+
+    def _scored(self) -> DataFrame:
+        first_lines = sources.headers(self.spark, self.serving.source, list(self.intent["source"]))
+        messages = sources.messages(self.frame, self.serving.source, first_lines)
+        parsed = parsing.parse(messages, self.serving.source, self.serving.max_text_chars, first_lines)
+        model = self.owner.keeper.version(self.intent["model_name"], self.intent["model_version"])
+        limit = self.intent["topics"].get(PREDICTIONS, {}).get("max_bytes", 0)
+        return scoring.score(parsed, model, self.number, self.query, limit)
+
+    def _write(self, rows: _Rows, figures: dict[str, float]) -> dict[str, Any]:
+        """Put the rows into files and say so, in this order."""
+        self.owner.lease.check()
+        place = (self.query, self.number, self.files_tried)
+        self.files_tried = True
+        alive = rows.alive.drop(scoring.VALUE) if rows.alive is not None else None
+        rows_out, rows_dead = int(figures["rows_out"]), int(figures["dead_letters"])
+        with self._timed("parquet"):
+            prediction_files = files.publish(self.spark, alive, rows_out, self.sinks.output, *place)
+            dead_files = files.publish(self.spark, rows.dead, rows_dead, self.sinks.dead_letters, *place)
+        if self.sinks.json_output:
+            with self._timed("json"):
+                files.publish(self.spark, alive, rows_out, self.sinks.json_output, *place, kind="json")
+        written = {**figures, "files": prediction_files, "dead_letter_files": dead_files}
+        return self.checkpoint.create(WRITTEN, self.number, written)
+
+    def _from_files(self, written: dict[str, Any]) -> _Rows:
+        """The batch as its files have it."""
+        alive = files.read(self.spark, self.sinks.output, written["files"])
+        dead = files.read(self.spark, self.sinks.dead_letters, written["dead_letter_files"])
+        return _Rows(alive.withColumn(scoring.VALUE, scoring.record()) if alive is not None else None, dead)
+
+    def _send(self, rows: _Rows, written: dict[str, Any]) -> None:
+        """Publish predictions, and dead letters where they have a topic."""
+        topics = {role: replace(kafka.Topic(**each), bootstrap=self.sinks.bootstrap) for role, each in self._topics()}
+        records = []
+        if PREDICTIONS in topics and rows.alive is not None:
+            alive = rows.alive.select(F.col("id").alias("key"), F.col(scoring.VALUE).alias("value"), "source")
+            records.append(kafka.Records(topics[PREDICTIONS], alive, int(written["rows_out"])))
+        if DEAD in topics and rows.dead is not None:
+            dead = rows.dead.select(F.col("source").alias("key"), scoring.dead_record().alias("value"), "source")
+            records.append(kafka.Records(topics[DEAD], dead, int(written["dead_letters"])))
+        if not records:
+            return
+        self.owner.lease.check()
+        with self._timed("kafka"):
+            try:
+                self._publish(records, topics.get(PREDICTIONS) or topics[DEAD])
+            except BaseException:
+                self.sends_tried = True
+                raise
+
+    def _topics(self) -> list[tuple[str, dict[str, Any]]]:
+        found: dict[str, dict[str, Any]] = self.intent["topics"]
+        return list(found.items())
+
+    def _publish(self, records: list[kafka.Records], marker: kafka.Topic) -> None:
+        headers = {name: str(self.intent[name]) for name in ("model_version", "query_id", "batch_id")}
+        if self.sinks.delivery == AT_LEAST_ONCE:
+            for each in records:
+                kafka.publish_at_least_once(each, headers)
+            return
+        since = self.intent["created_ms"] if self.sends_tried else None
+        if not self.owner.sender().send(self.number, records, marker, headers, since):
+            log.info("batch %d: its records were in Kafka already", self.number)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 3)

@@ -1,0 +1,197 @@
+"""Is every message there once? The checkpoint's manifests against predictions, dead letters and topics."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment import storage
+from sentiment.jobs import DataError
+from sentiment.serving import files
+from sentiment.serving.checkpoint import MANIFESTS, Checkpoint
+from sentiment.serving.settings import KAFKA
+
+HASHED = ["source", "id", "text", "prediction", "score", "model_name", "model_version"]
+
+
+@dataclass
+class Findings:
+    """What an audit saw.
+
+    Attributes:
+        checked: figures, by name.
+        gaps: what is wrong, one line each, the earliest first; empty: all is well.
+    """
+
+    checked: dict[str, int] = field(default_factory=dict)
+    gaps: list[str] = field(default_factory=list)
+
+
+def audit(spark: SparkSession, checkpoint: str, output: str, dead_letters: str, bootstrap: str) -> Findings:
+    """Compare what the manifests promise with what is there; batches without manifest are still in work.
+
+    Args:
+        spark: the session.
+        checkpoint: of the stream.
+        output: folder of the predictions.
+        dead_letters: folder of the dead letters; empty: the one that the stream was started with.
+        bootstrap: broker, to check input and output topics too; empty: they are not looked at.
+    """
+    memory = Checkpoint(spark, checkpoint)
+    query, settings = memory.query_id(), memory.settings()
+    manifests = _manifests(memory)
+    if not manifests:
+        raise DataError(f"--checkpoint {checkpoint}: want a stream with complete batches, found none")
+    found = Findings(gaps=list(_gaps_in_manifests(manifests, settings)))
+    last = max(manifests)
+    rows = _rows(spark, query, last, output, dead_letters or settings["--dead-letter-path"])
+    found.checked = {
+        "batches": len(manifests),
+        "rows_in": sum(each["rows_in"] for each in manifests.values()),
+        "predictions": rows.where("alive").count(),
+        "dead_letters": rows.where("NOT alive").count(),
+    }
+    found.gaps += _gaps_in_rows(rows, manifests)
+    if bootstrap and settings["--source-type"] == KAFKA:
+        found.gaps += _gaps_against_input(spark, bootstrap, rows, manifests)
+    if bootstrap and settings["--kafka-output-topic"]:
+        topic = settings["--kafka-output-topic"]
+        records = _records(spark, bootstrap, topic, query, last).persist()
+        found.checked["kafka_records"] = records.count()
+        found.gaps += _gaps_against_output(rows, records, topic)
+    if not found.checked["rows_in"]:
+        found.gaps.append("the stream took in no message: nothing was checked")
+    return found
+
+
+def digest(spark: SparkSession, output: str) -> str:
+    """A hash of all predictions under a folder: what was said about which message by which model, in no order.
+
+    Over source, id, text, prediction, score to 9 decimals, model_name and model_version of each row, sorted.
+    """
+    if not storage.list_files(spark, storage.join(output, "date=*", "*.parquet")):
+        raise DataError(f"--output-path {output}: want predictions, found none")
+    columns: list[Column] = [F.col(name) for name in HASHED if name != "score"]
+    row = F.sha2(F.to_json(F.struct(*columns, F.format_string("%.9f", "score").alias("score"))), 256)
+    rows = spark.read.parquet(output).select(row.alias("row"))
+    buckets = rows.groupBy(F.substring("row", 1, 3).alias("bucket"))
+    sums = buckets.agg(F.sha2(F.concat_ws("", F.sort_array(F.collect_list("row"))), 256).alias("sum"))
+    total = sums.agg(F.sort_array(F.collect_list(F.struct("bucket", "sum"))).alias("all"))
+    first = total.select(F.sha2(F.concat_ws("", F.col("all.sum")), 256).alias("hash")).first()
+    assert first is not None
+    return str(first["hash"])
+
+
+def _manifests(memory: Checkpoint) -> dict[int, dict[str, Any]]:
+    found = {number: memory.read(MANIFESTS, number) for number in memory.batches(MANIFESTS)}
+    return {number: manifest for number, manifest in found.items() if manifest is not None}
+
+
+def _gaps_in_manifests(manifests: dict[int, dict[str, Any]], settings: dict[str, str]) -> Iterator[str]:
+    reached: dict[str, int] = {}
+    for number in range(max(manifests) + 1):
+        if number not in manifests:
+            yield f"batch {number} has no manifest, later ones have"
+            continue
+        manifest = manifests[number]
+        if manifest["rows_in"] != manifest["rows_out"] + manifest["dead_letters"]:
+            yield (
+                f"batch {number}: {manifest['rows_in']} rows in, "
+                f"{manifest['rows_out']} predictions + {manifest['dead_letters']} dead letters out"
+            )
+        if settings["--source-type"] != KAFKA:
+            continue
+        for topic, partitions in manifest["source"].items():
+            for partition, (begin, end) in partitions.items():
+                place = f"{topic}/{partition}"
+                if place in reached and reached[place] != begin:
+                    yield f"batch {number}: {place} begins at {begin}, the batch before ended at {reached[place]}"
+                reached[place] = end
+
+
+def _rows(spark: SparkSession, query: str, last: int, output: str, dead_letters: str) -> DataFrame:
+    """source, batch, alive of every row of the query's complete batches."""
+    columns = "source string, batch long, alive boolean"
+    parts = []
+    for folder, alive in ((output, True), (dead_letters, False)):
+        named = storage.list_files(spark, storage.join(folder, "date=*", f"{query[:8]}-*.parquet"))
+        frame = files.read(spark, folder, named)
+        if frame is not None:
+            mine = frame.where((F.col("query_id") == query) & (F.col("batch_id") <= last))
+            parts.append(mine.select("source", F.col("batch_id").alias("batch"), F.lit(alive).alias("alive")))
+    rows = spark.createDataFrame([], columns)
+    for part in parts:
+        rows = rows.unionByName(part)
+    return rows.persist()
+
+
+def _gaps_in_rows(rows: DataFrame, manifests: dict[int, dict[str, Any]]) -> Iterator[str]:
+    counted = rows.groupBy("batch").agg(F.count_if("alive").alias("out"), F.count_if(~F.col("alive")).alias("dead"))
+    there = {row["batch"]: (row["out"], row["dead"]) for row in counted.collect()}
+    for number, manifest in sorted(manifests.items()):
+        promised = (manifest["rows_out"], manifest["dead_letters"])
+        if there.get(number, (0, 0)) != promised:
+            found = there.get(number, (0, 0))
+            yield (
+                f"batch {number}: its manifest has {promised[0]} predictions and {promised[1]} dead letters, "
+                f"the files have {found[0]} and {found[1]}"
+            )
+    yield from _doubled(rows, "the files")
+
+
+def _gaps_against_input(
+    spark: SparkSession, bootstrap: str, rows: DataFrame, manifests: dict[int, dict[str, Any]]
+) -> Iterator[str]:
+    """Every record of the input between the first batch's beginning and the last one's end, looked for in the files."""
+    begin = manifests[min(manifests)]["source"]
+    end = manifests[max(manifests)]["source"]
+    starts = {topic: {part: span[0] for part, span in parts.items()} for topic, parts in begin.items()}
+    ends = {topic: {part: span[1] for part, span in parts.items()} for topic, parts in end.items()}
+    for topic, parts in ends.items():
+        for part in parts:
+            starts[topic].setdefault(part, 0)
+    place = F.concat(F.lit("kafka:"), "topic", F.lit("/"), "partition", F.lit("/"), "offset").alias("source")
+    given = _read_topic(spark, bootstrap, ",".join(ends), json.dumps(starts), json.dumps(ends)).select(place)
+    yield from _missing(given, rows, "the input has {}, the files have not")
+    yield from _missing(rows, given, "the files have {}, the input has not (or no longer)")
+
+
+def _gaps_against_output(rows: DataFrame, records: DataFrame, topic: str) -> Iterator[str]:
+    alive = rows.where("alive")
+    yield from _missing(alive, records, f"{{}} is in the files, not in {topic}")
+    yield from _missing(records, alive, f"{{}} is in {topic}, not in the files")
+    yield from _doubled(records, topic)
+
+
+def _records(spark: SparkSession, bootstrap: str, topic: str, query: str, last: int) -> DataFrame:
+    """source of every committed record of the query's complete batches in an output topic."""
+    read = _read_topic(spark, bootstrap, topic, "earliest", "latest")
+    headers = F.map_from_entries(
+        F.transform("headers", lambda each: F.struct(each["key"], each["value"].cast("string")))
+    )
+    named = read.select(headers.alias("h")).select("h.query_id", "h.batch_id", "h.source")
+    return named.where((F.col("query_id") == query) & (F.col("batch_id").cast("long") <= last)).select("source")
+
+
+def _read_topic(spark: SparkSession, bootstrap: str, topic: str, begin: str, end: str) -> DataFrame:
+    reader = spark.read.format("kafka").option("kafka.bootstrap.servers", bootstrap).option("subscribe", topic)
+    reader = reader.option("kafka.isolation.level", "read_committed").option("includeHeaders", "true")
+    return reader.option("startingOffsets", begin).option("endingOffsets", end).load()
+
+
+def _missing(wanted: DataFrame, there: DataFrame, line: str) -> Iterator[str]:
+    lost = wanted.select("source").join(there.select("source"), "source", "left_anti")
+    count = lost.count()
+    if count:
+        first = lost.agg(F.min("source")).first()
+        yield line.format(first[0] if first else "?") + f" ({count} such)"
+
+
+def _doubled(rows: DataFrame, where: str) -> Iterator[str]:
+    twice = rows.groupBy("source").count().where("count > 1").orderBy("source")
+    first, count = twice.first(), twice.count()
+    if first is not None:
+        yield f"{first['source']} stands {first['count']} times in {where} ({count} such)"

@@ -1,0 +1,124 @@
+"""What foreachBatch calls: batches one at a time, failing steps again, complete batches never."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import DataFrame
+
+from sentiment import storage
+from sentiment.progress import log
+from sentiment.serving import kafka
+from sentiment.serving.attempt import AFTER_MANIFEST, AFTER_OFFSETS, DEAD, PREDICTIONS, Attempt
+from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
+from sentiment.serving.lease import Lease, LeaseLostError
+from sentiment.serving.settings import Serving
+from sentiment.serving.sources import FileChangedError
+from sentiment.serving.swap import Keeper
+from sentiment.tracking import brief
+
+LONGEST_WAIT_SECONDS = 30.0
+
+
+class StoppedError(Exception):
+    """The stream was asked to end before this batch began."""
+
+
+class BatchProcessor:
+    """What foreachBatch calls.
+
+    Attributes:
+        busy: held while a batch is in work; who stops the stream takes it first.
+        stopping: set when the stream shall end; a batch that has not begun then does not begin.
+        failure: why the last batch failed; None while all is well.
+    """
+
+    def __init__(
+        self,
+        serving: Serving,
+        checkpoint: Checkpoint,
+        lease: Lease,
+        keeper: Keeper,
+        report: Callable[[dict[str, Any]], None],
+        on_step: Callable[[str, int], None],
+    ) -> None:
+        self.serving, self.checkpoint, self.lease, self.keeper = serving, checkpoint, lease, keeper
+        self.busy = threading.Lock()
+        self.stopping = threading.Event()
+        self.failure: BaseException | None = None
+        self._report, self.on_step = report, on_step
+        self._last_known = max(checkpoint.batches(INTENTS), default=-1)
+        self.query = ""
+        self._sender: kafka.Sender | None = None
+        self._topics: dict[str, kafka.Topic] | None = None
+
+    def __call__(self, frame: DataFrame, number: int) -> None:
+        """Take one batch through all its steps, or raise; a batch that is complete already is left alone."""
+        with self.busy:
+            if self.stopping.is_set():
+                raise StoppedError
+            try:
+                self._process(frame, number)
+                self.failure = None
+            except BaseException as error:
+                self.failure = error
+                raise
+
+    def _process(self, frame: DataFrame, number: int) -> None:
+        self.on_step(AFTER_OFFSETS, number)
+        self.query = self.query or self.checkpoint.query_id()
+        replayed = number <= self._last_known
+        if replayed and self.retried("manifest", lambda: self.checkpoint.read(MANIFESTS, number)):
+            log.info("batch %d is complete already", number)
+            return
+        batch = Attempt(self, frame, number, replayed)
+        manifest = batch.run()
+        self._last_known = max(self._last_known, number)
+        self.on_step(AFTER_MANIFEST, number)
+        self._report(manifest)
+
+    def topics(self) -> dict[str, kafka.Topic]:
+        """The output topics as this driver found them, by role."""
+        if self._topics is not None:
+            return self._topics
+        sinks = self.serving.sinks
+        wanted = {
+            PREDICTIONS: (sinks.topic, "--kafka-output-topic"),
+            DEAD: (sinks.dead_letter_topic, "--dead-letter-topic"),
+        }
+        self._topics = {
+            role: kafka.describe(sinks.bootstrap, name, flag, for_output=True)
+            for role, (name, flag) in wanted.items()
+            if name
+        }
+        return self._topics
+
+    def sender(self) -> kafka.Sender:
+        """What sends to Kafka; its clients stay open from batch to batch."""
+        if self._sender is None:
+            self._sender = kafka.Sender(self.query)
+        return self._sender
+
+    def retried(self, name: str, action: Callable[[], Any]) -> Any:
+        """Try a step again, with pauses that grow to 30 s, for as long as a batch may take to recover."""
+        began, pause = time.monotonic(), 1.0
+        while True:
+            try:
+                return action()
+            except (LeaseLostError, FileChangedError):
+                raise
+            except Exception as error:
+                left = self.serving.retry_seconds - (time.monotonic() - began)
+                if left <= 0 or self.stopping.is_set():
+                    raise
+                log.warning("%s failed, trying again for %.0f s more: %s", name, left, java_line(error))
+                self.stopping.wait(min(pause, left))
+                pause = min(2 * pause, LONGEST_WAIT_SECONDS)
+                self.lease.check()
+
+
+def java_line(error: BaseException) -> str:
+    """An error as one short line, the innermost of Java's messages where it comes from there."""
+    return storage.first_line(error) if isinstance(error, Py4JJavaError) else brief(error)

@@ -1,0 +1,106 @@
+"""What a stream remembers beside Spark's own checkpoint: settings, intents, manifests, requests."""
+
+import json
+import time
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from sentiment import storage
+from sentiment.jobs import ArgumentsError, DataError
+
+INTENTS, WRITTEN, MANIFESTS = "intents", "written", "manifests"
+DRAIN = "control/drain"
+
+
+class Checkpoint:
+    """The JSON objects of one stream, in folders of its checkpoint.
+
+    intents/N.json is created before batch N writes anything, written/N.json when its files are in place,
+    manifests/N.json when all of it is complete.
+    """
+
+    def __init__(self, spark: SparkSession, location: str) -> None:
+        self.spark = spark
+        self.location = location
+
+    def path(self, *parts: str) -> str:
+        """A place below the checkpoint."""
+        return storage.join(self.location, *parts)
+
+    def create(self, kind: str, batch: int, content: dict[str, Any]) -> dict[str, Any]:
+        """Create the object of a batch; where there is one already, that one counts and is given back."""
+        if storage.create_text(self.spark, self.path(kind, f"{batch}.json"), _text(content)):
+            return content
+        found = self.read(kind, batch)
+        assert found is not None
+        return found
+
+    def read(self, kind: str, batch: int) -> dict[str, Any] | None:
+        """The object of a batch, or None."""
+        return self._read(self.path(kind, f"{batch}.json"))
+
+    def batches(self, kind: str) -> list[int]:
+        """The numbers of the batches that have such an object, ascending."""
+        names = storage.statuses(self.spark, self.path(kind))
+        return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal())
+
+    def query_id(self) -> str:
+        """Spark's own id of the query, which it keeps in the checkpoint."""
+        found = self._read(self.path("metadata"))
+        if found is None:
+            raise DataError(f"--checkpoint {self.location}: want a stream's checkpoint, found no metadata in it")
+        return str(found["id"])
+
+    def offsets(self, batch: int) -> list[Any] | None:
+        """Spark's own record of where each source stood at the end of a batch; None: no such record."""
+        location = self.path("offsets", str(batch))
+        if not storage.exists(self.spark, location):
+            return None
+        return [json.loads(line) for line in storage.read_text(self.spark, location).splitlines()[2:]]
+
+    def has_commit(self, batch: int) -> bool:
+        """Whether Spark holds the batch for done."""
+        return storage.exists(self.spark, self.path("commits", str(batch)))
+
+    def check_settings(self, wanted: dict[str, str]) -> None:
+        """Remember what the stream reads and writes; ArgumentsError when an earlier life had it otherwise."""
+        location = self.path("settings.json")
+        if storage.create_text(self.spark, location, _text(wanted)):
+            return
+        known = self._read(location) or {}
+        for flag, value in wanted.items():
+            if known.get(flag, value) != value:
+                raise ArgumentsError(
+                    f"{flag}: the checkpoint {self.location} was written with {known[flag] or 'none'}, "
+                    f"now it is {value or 'none'}; want the same, or a new --checkpoint"
+                )
+
+    def settings(self) -> dict[str, str]:
+        """What the stream was first started with, by flag."""
+        found = self._read(self.path("settings.json"))
+        if found is None:
+            raise DataError(f"--checkpoint {self.location}: want a checkpoint of the serving job, found none")
+        return found
+
+    def drain_asked(self) -> bool:
+        """Whether somebody asked the stream to complete its batch and end."""
+        return storage.exists(self.spark, self.path(DRAIN))
+
+    def ask_drain(self) -> None:
+        """Ask the stream that runs on this checkpoint to complete its batch and end."""
+        storage.replace_text(self.spark, self.path(DRAIN), _text({"asked": time.time()}))
+
+    def forget_drain(self) -> None:
+        """Remove a request that an earlier life has answered."""
+        storage.delete(self.spark, self.path(DRAIN))
+
+    def _read(self, location: str) -> dict[str, Any] | None:
+        if not storage.exists(self.spark, location):
+            return None
+        found: dict[str, Any] = json.loads(storage.read_text(self.spark, location).splitlines()[-1])
+        return found
+
+
+def _text(content: dict[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True)

@@ -1,0 +1,71 @@
+"""Rows of a batch as files whose names depend on the batch alone: writing them again replaces them, never adds."""
+
+import math
+
+from pyspark.sql import DataFrame, SparkSession
+
+from sentiment import storage
+
+ROWS_PER_FILE = 100_000
+_STAGING = "_staging"
+
+
+def stem(query: str, batch: int) -> str:
+    """What the names of a batch's files begin with."""
+    return f"{query[:8]}-{batch:08d}"
+
+
+def publish(
+    spark: SparkSession,
+    frame: DataFrame | None,
+    rows: int,
+    folder: str,
+    query: str,
+    batch: int,
+    replayed: bool,
+    kind: str = "parquet",
+) -> list[str]:
+    """Put a batch's rows under `<folder>/date=YYYY-MM-DD/<stem>-<k>.<kind>`; gives the files.
+
+    They are written to `<folder>/_staging/` first; before they are moved, everything of this batch goes, under
+    every date.
+
+    Args:
+        spark: the session.
+        frame: rows with a `date` column; None: there are none.
+        rows: how many.
+        folder: of the dataset.
+        query: id of the query.
+        batch: number of the batch.
+        replayed: whether an earlier attempt may have left files.
+        kind: parquet or json.
+    """
+    name = stem(query, batch)
+    staging = storage.join(folder, _STAGING, name)
+    if replayed:
+        storage.delete(spark, staging)
+    if frame is not None:
+        parts = math.ceil(rows / ROWS_PER_FILE)
+        whole = frame.coalesce(1) if parts == 1 else frame.repartition(parts)
+        writer = whole.write.mode("overwrite").partitionBy("date").option("maxRecordsPerFile", ROWS_PER_FILE)
+        writer.format(kind).save(staging)
+    if replayed:
+        for old in storage.list_files(spark, storage.join(folder, "date=*", f"{name}-*.{kind}")):
+            storage.delete(spark, old)
+    moved = []
+    for date in storage.folders(spark, staging) if frame is not None else []:
+        parts_of_date = storage.join(staging, date)
+        for number, part in enumerate(sorted(storage.statuses(spark, parts_of_date))):
+            target = storage.join(folder, date, f"{name}-{number}.{kind}")
+            storage.move(spark, storage.join(parts_of_date, part), target)
+            moved.append(target)
+    if frame is not None:
+        storage.delete(spark, staging)
+    return moved
+
+
+def read(spark: SparkSession, folder: str, files: list[str]) -> DataFrame | None:
+    """Published Parquet files with their `date`; None: no files."""
+    if not files:
+        return None
+    return spark.read.option("basePath", folder).parquet(*files)

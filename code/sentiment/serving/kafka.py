@@ -1,0 +1,230 @@
+"""Records to Kafka, each once: one transaction per batch that holds its records and its marker.
+
+The marker is the offset of group <query> at (first output topic, 0): N + 1 or more means that batch N is there.
+Records and marker are committed together or not at all (Kafka's KIP-98 and KIP-447), whoever dies when, and opening
+the producer fences every earlier one of this query and ends what it left open.
+
+The driver sends. Tasks could, a transaction each; but Spark hands its Python workers out in turn, so that a slot's
+producer would be fenced by the next worker from batch to batch, and a batch of 10,000 records takes the driver a
+tenth of a second.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment.jobs import ArgumentsError, DataError
+from sentiment.serving.lease import LeaseLostError
+
+PATIENCE_SECONDS = 30
+TRANSACTION_MS = 600_000
+"""How long a transaction may take; the broker allows 15 minutes unless told otherwise."""
+
+LOOK_BACK_MS = 3_600_000
+"""How far before a batch's intent the tail of a topic is searched: clocks of brokers and drivers differ."""
+
+ROWS_AT_ONCE = 100_000
+"""Records that the driver holds in memory."""
+
+_NOT_YET = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+_QUIET = logging.getLogger("sentiment.librdkafka")  # its errors come back as exceptions, and are told once
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
+
+
+@dataclass(frozen=True)
+class Topic:
+    """An output topic as a batch found it."""
+
+    bootstrap: str
+    name: str
+    partitions: int
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class Records:
+    """What shall go to one topic: rows of key, value (binary) and source (string), and how many."""
+
+    topic: Topic
+    rows: DataFrame
+    count: int
+
+
+def describe(bootstrap: str, topic: str, flag: str, for_output: bool) -> Topic:
+    """A topic's partitions and limits; DataError within a minute if broker or topic is not there."""
+    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=_QUIET)
+    try:
+        found = admin.list_topics(timeout=PATIENCE_SECONDS).topics.get(topic)
+    except KafkaException as error:
+        raise DataError(f"{bootstrap}: want a Kafka broker, found none ({error.args[0].str()})") from error
+    if found is None or found.error is not None:
+        raise DataError(f"{flag} {topic}: want a topic of {bootstrap}, found none of that name")
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    settings = admin.describe_configs([resource], request_timeout=PATIENCE_SECONDS)[resource].result()
+    if for_output and "compact" in settings["cleanup.policy"].value:
+        raise ArgumentsError(f"{flag} {topic}: want a topic that keeps every record, found a compacted one")
+    return Topic(bootstrap, topic, len(found.partitions), int(settings["max.message.bytes"].value))
+
+
+def publish_at_least_once(records: Records, headers: dict[str, str]) -> None:
+    """Send a batch's records with Spark's own sink: a replay sends them again."""
+    pairs = [F.struct(F.lit(key).alias("key"), F.lit(value.encode()).alias("value")) for key, value in headers.items()]
+    source = F.struct(F.lit("source").alias("key"), F.col("source").cast("binary").alias("value"))
+    rows = records.rows.select("key", "value", F.array(*pairs, source).alias("headers"))
+    writer = rows.write.format("kafka").option("kafka.bootstrap.servers", records.topic.bootstrap)
+    writer.option("topic", records.topic.name).save()
+
+
+class Sender:
+    """Sends batches of one query, each in one transaction; its clients live as long as the driver."""
+
+    def __init__(self, query: str) -> None:
+        self.query = query
+        self._producer: Any = None
+        self._consumer: Any = None
+
+    def send(
+        self, batch: int, records: list[Records], marker: Topic, headers: dict[str, str], since_ms: int | None
+    ) -> bool:
+        """Send a batch's records; False: an earlier attempt has sent them all.
+
+        Each record goes to the partition that Kafka's own partitioner (murmur2) has for its key.
+
+        Args:
+            batch: number of the batch.
+            records: per topic.
+            marker: the topic at which the marker stands; the same for every batch of a query.
+            headers: the same for every record; `source` is added.
+            since_ms: when the batch was planned (ms since 1970), if an earlier attempt may have sent it; else None.
+
+        Raises:
+            KafkaSendError: it did not come about, and no reader of committed records will see anything of it.
+            LeaseLostError: another driver sends for this query.
+        """
+        try:
+            if self._producer is None:
+                self._open(marker)
+            if self._has_batch(batch, marker, since_ms):
+                return False
+            self._producer.begin_transaction()
+            for each in records:
+                self._produce(each, list(headers.items()))
+            place = TopicPartition(marker.name, 0, batch + 1)
+            group = self._consumer.consumer_group_metadata()
+            self._producer.send_offsets_to_transaction([place], group, PATIENCE_SECONDS)
+            self._producer.commit_transaction(TRANSACTION_MS / 1000)
+        except KafkaException as error:
+            self.close()
+            if error.args[0].code() in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
+                raise LeaseLostError("another driver sends to Kafka for this query") from None
+            raise KafkaSendError(f"Kafka at {marker.bootstrap}: {error.args[0].str()}") from None
+        except BaseException:
+            self.close()  # the open transaction is aborted by whoever opens the producer next
+            raise
+        return True
+
+    def close(self) -> None:
+        """Forget the clients."""
+        if self._consumer is not None:
+            self._consumer.close()
+        self._producer = self._consumer = None
+
+    def _open(self, topic: Topic) -> None:
+        common = {"bootstrap.servers": topic.bootstrap}
+        group = {"group.id": self.query, "isolation.level": "read_committed", "enable.auto.commit": False}
+        settings = {
+            "transactional.id": self.query,
+            "transaction.timeout.ms": TRANSACTION_MS,
+            "partitioner": "murmur2",
+            "message.max.bytes": max(topic.max_bytes, 1_000_000),
+            "linger.ms": 1,
+        }
+        producer = Producer({**common, **settings}, logger=_QUIET)
+        producer.init_transactions(PATIENCE_SECONDS)
+        self._producer, self._consumer = producer, Consumer({**common, **group}, logger=_QUIET)
+
+    def _produce(self, records: Records, headers: list[tuple[str, str]]) -> None:
+        topic = records.topic.name
+        for keys, values, sources in _chunks(records):
+            for key, value, source in zip(keys, values, sources, strict=True):
+                while True:
+                    try:
+                        self._producer.produce(topic, value, key, headers=[*headers, ("source", source)])
+                        break
+                    except BufferError:
+                        self._producer.poll(0.1)
+            self._producer.poll(0)
+
+    def _has_batch(self, batch: int, marker: Topic, since_ms: int | None) -> bool:
+        place = self._committed(TopicPartition(marker.name, 0))
+        if place.offset >= 0:
+            return bool(place.offset > batch)
+        # The broker forgets a group's offsets after its retention: then the records themselves are asked.
+        return since_ms is not None and any(
+            self._tail_has(batch, marker.name, partition, since_ms) for partition in range(marker.partitions)
+        )
+
+    def _committed(self, place: TopicPartition) -> Any:
+        """The group's offset; a broker that has just started needs a moment to know whose group it is."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                found = self._consumer.committed([place], timeout=PATIENCE_SECONDS)[0]
+                if found.error:
+                    raise KafkaException(found.error)
+                return found
+            except KafkaException as error:
+                if error.args[0].code() not in _NOT_YET or time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+
+    def _tail_has(self, batch: int, topic: str, partition: int, since_ms: int) -> bool:
+        since = TopicPartition(topic, partition, max(0, since_ms - LOOK_BACK_MS))
+        start = self._consumer.offsets_for_times([since], timeout=PATIENCE_SECONDS)[0]
+        if start.offset < 0:  # nothing was written since
+            return False
+        _, end = self._consumer.get_watermark_offsets(since, timeout=PATIENCE_SECONDS)
+        wanted = {("query_id", self.query.encode()), ("batch_id", str(batch).encode())}
+        self._consumer.assign([start])
+        try:
+            until = time.monotonic() + 10 * PATIENCE_SECONDS
+            while time.monotonic() < until:
+                for record in self._consumer.consume(1000, timeout=1.0):
+                    if record.error():
+                        raise KafkaException(record.error())
+                    if wanted <= set(record.headers() or []):
+                        return True
+                reached = self._consumer.position([start])[0].offset
+                if max(reached, start.offset) >= end:
+                    return False
+        finally:
+            self._consumer.unassign()
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the tail of the topic could not be searched"))
+
+
+class KafkaSendError(Exception):
+    """A transaction that did not come about; nothing of it will be seen by readers of committed records."""
+
+
+def _chunks(records: Records) -> Iterator[tuple[list[bytes], list[bytes], list[str]]]:
+    """Keys, values and sources, as many at once as the driver holds easily."""
+    parts = math.ceil(records.count / ROWS_AT_ONCE)
+    for part in range(parts):
+        rows = records.rows
+        if parts > 1:
+            rows = rows.where(F.pmod(F.xxhash64("source"), F.lit(parts)) == part)
+        frame: Any = rows.select(F.col("key").cast("binary").alias("key"), "value", "source").toPandas()
+        yield frame["key"].tolist(), frame["value"].tolist(), frame["source"].tolist()

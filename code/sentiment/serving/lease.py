@@ -1,0 +1,125 @@
+"""One driver per checkpoint: an epoch file that the owner renews, and that a newcomer outbids."""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+from pyspark.sql import SparkSession
+
+from sentiment import storage
+from sentiment.jobs import DataError
+from sentiment.progress import log
+from sentiment.tracking import brief
+
+RENEW_SECONDS = 5.0
+QUIET_SECONDS = 15.0
+"""How long the older driver's file must not change before the newcomer counts it as gone."""
+
+STALE_SECONDS = 10.0
+"""An owner that could not renew for so long stops: less than what a newcomer waits."""
+
+
+class LeaseLostError(DataError):
+    """Another driver has taken the checkpoint over, or may have."""
+
+
+class Lease:
+    """The right to write for a checkpoint.
+
+    `take` waits for it; a thread of its own renews it; `check` raises LeaseLostError as soon as it may be another's.
+    Looking and then writing is not one step on any object store: what is left of that gap is made harmless by file
+    names that depend on the batch alone and by Kafka's fencing.
+    """
+
+    def __init__(self, spark: SparkSession, checkpoint: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.spark = spark
+        self.folder = storage.join(checkpoint, "epochs")
+        self.clock = clock
+        self.epoch = 0
+        self.lost = ""
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._renewed = clock()
+        self._beat = 0
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def take(self, say: Callable[[str], None]) -> None:
+        """Create the next epoch, then wait until the owner of the one before has stopped."""
+        while True:
+            older = max(self._epochs(), default=0)
+            self.epoch = older + 1
+            if storage.create_text(self.spark, self._path(self.epoch), self._content("waiting")):
+                break
+        self._renewed = self.clock()
+        self._thread = threading.Thread(target=self._renew_for_ever, name="lease", daemon=True)
+        self._thread.start()
+        if older:
+            self._wait_for(older, say)
+        self.check()
+
+    def check(self) -> None:
+        """Raise LeaseLostError unless this driver still owns the checkpoint, as far as can be known."""
+        since = self.clock() - self._renewed
+        if not self.lost and since > STALE_SECONDS:
+            self.lost = f"could not renew the lease in {self.folder} for {since:.0f} s"
+        if not self.lost and max(self._epochs(), default=0) > self.epoch:
+            self.lost = f"another driver has taken over ({self.folder}: an epoch above {self.epoch})"
+        if self.lost:
+            raise LeaseLostError(f"this driver no longer owns the checkpoint: {self.lost}")
+
+    def release(self) -> None:
+        """Tell a newcomer that it need not wait."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(RENEW_SECONDS)
+        if not self.lost and self.epoch:
+            try:
+                storage.replace_text(self.spark, self._path(self.epoch), self._content("released"))
+            except Exception as error:  # noqa: BLE001  not told, a newcomer waits a little longer
+                log.warning("lease: could not be released: %s", brief(error))
+
+    def _wait_for(self, older: int, say: Callable[[str], None]) -> None:
+        path = self._path(older)
+        seen, since, told = "", self.clock(), False
+        while self.clock() - since < QUIET_SECONDS:
+            content = self._read(path) or seen
+            if content and json.loads(content)["state"] == "released":
+                return
+            if content != seen:
+                seen, since = content, self.clock()
+            if not told:
+                say(f"waiting up to {QUIET_SECONDS:.0f} s for the driver before this one ({path}) to be gone")
+                told = True
+            self.check()
+            time.sleep(0.5)
+
+    def _renew_for_ever(self) -> None:
+        while not self._ended.wait(RENEW_SECONDS):
+            try:
+                self.check()
+                storage.replace_text(self.spark, self._path(self.epoch), self._content("owned"))
+                self._renewed = self.clock()
+            except LeaseLostError:
+                return
+            except Exception as error:  # noqa: BLE001  a store that is away is met again, until STALE_SECONDS are over
+                log.warning("lease: %s", brief(error))
+
+    def _read(self, path: str) -> str:
+        try:
+            return storage.read_text(self.spark, path)
+        except DataError:  # it is just being replaced
+            return ""
+
+    def _epochs(self) -> list[int]:
+        return [int(name[:-5]) for name in storage.statuses(self.spark, self.folder) if name[:-5].isdecimal()]
+
+    def _path(self, epoch: int) -> str:
+        return storage.join(self.folder, f"{epoch:08d}.json")
+
+    def _content(self, state: str) -> str:
+        self._beat += 1
+        return json.dumps({"owner": self._owner, "state": state, "beat": self._beat})

@@ -1,0 +1,212 @@
+"""Models to serve: fetched from the registry, copied beside the checkpoint, checked before they score anything."""
+
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pyspark
+import yaml
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from pyspark.ml import PipelineModel
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment import storage
+from sentiment.jobs import DataError
+from sentiment.registry import ODD_TEXTS
+from sentiment.serving import pyfunc
+from sentiment.serving.settings import ModelChoice
+from sentiment.tracking import brief
+
+STAGES = {"champion": "Production", "challenger": "Staging"}
+SPARK, PYFUNC = "spark", "pyfunc"
+
+PROBES = [
+    "I love this, what a wonderful day, thank you so much!",
+    "so happy and excited, best birthday ever :)",
+    "great great great, thanks, good morning everyone",
+    "I hate this, what a horrible day, so sad and sick",
+    "worst headache ever, I miss you, this sucks :(",
+    "sorry, I lost my job and failed the exam, crying",
+]
+"""Texts that any usable sentiment classifier tells apart: at least one of each class must come out."""
+
+
+class RegistryAwayError(DataError):
+    """The registry or its artifacts cannot be reached at the moment."""
+
+
+class UnfitModelError(DataError):
+    """A model version that must not serve; the message says why."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that scores: `apply` adds prediction and score (doubles, null where it has none) to rows with text."""
+
+    name: str
+    version: str
+    apply: Callable[[DataFrame], DataFrame]
+
+
+class Registry:
+    """The registry's answers about one model, as RegistryAwayError where there is none."""
+
+    def __init__(self, client: MlflowClient, choice: ModelChoice) -> None:
+        self.client = client
+        self.choice = choice
+
+    def resolve(self) -> str:
+        """The version to serve now; DataError: no such model, alias or version."""
+        choice = self.choice
+        try:
+            if choice.version:
+                return str(self.client.get_model_version(choice.name, choice.version).version)
+            aliases = self.client.get_registered_model(choice.name).aliases
+            if choice.alias in aliases:
+                return str(aliases[choice.alias])
+            staged = [
+                int(version.version)
+                for version in self.client.search_model_versions(f"name = '{choice.name}'")
+                if version.current_stage == STAGES.get(choice.alias)
+            ]
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                what = f"version {choice.version}" if choice.version else f"alias {choice.alias}"
+                raise UnfitModelError(f"--model-name {choice.name}: {what}: {brief(error)}") from error
+            raise RegistryAwayError(f"the registry does not answer: {brief(error)}") from error
+        except Exception as error:
+            raise RegistryAwayError(f"the registry does not answer: {brief(error)}") from error
+        if not staged:
+            raise UnfitModelError(f"--model-name {choice.name}: want a version with alias {choice.alias}, found none")
+        return str(max(staged))
+
+    def download(self, version: str, folder: Path) -> Path:
+        """The files of a version in a local folder."""
+        try:
+            source = self.client.get_model_version_download_uri(self.choice.name, version)
+            return Path(mlflow.artifacts.download_artifacts(source, dst_path=str(folder)))
+        except Exception as error:
+            raise RegistryAwayError(f"version {version} could not be fetched: {brief(error)}") from error
+
+    def note_rejection(self, version: str, reason: str) -> None:
+        """Leave the reason at the version, for people who look at it there."""
+        self.client.set_model_version_tag(self.choice.name, version, "serving_rejected", reason[:500])
+
+
+class Copies:
+    """Copies of model versions beside the checkpoint, where driver and executors find them without the registry."""
+
+    def __init__(self, spark: SparkSession, checkpoint: str, choice: ModelChoice) -> None:
+        self.spark = spark
+        self.folder = storage.join(checkpoint, "models")
+        self.choice = choice
+
+    def has(self, name: str, version: str) -> bool:
+        """Whether there is a whole copy of a version."""
+        return storage.exists(self.spark, self._mark(name, version))
+
+    def add(self, registry: Registry, version: str) -> None:
+        """Fetch a version from the registry, unless there is a copy; a copy counts only when all of it is there."""
+        name = self.choice.name
+        if self.has(name, version):
+            return
+        with tempfile.TemporaryDirectory(prefix="sentiment-model-") as folder:
+            local = registry.download(version, Path(folder))
+            try:
+                storage.upload_folder(self.spark, local, self._path(name, version))
+            except DataError as error:
+                if "Checksum error" in str(error):  # Spark saved the model with checksums of its own
+                    raise UnfitModelError(f"version {version} is damaged: {brief(error)}") from error
+                raise
+            storage.replace_text(self.spark, self._mark(name, version), "whole")
+
+    def load(self, name: str, version: str, flavor: str) -> Loaded:
+        """A model from its copy; UnfitModelError if it cannot be loaded here."""
+        location = self._path(name, version)
+        try:
+            described = yaml.safe_load(storage.read_text(self.spark, storage.join(location, "MLmodel")))
+            flavors = described["flavors"]
+            if flavor == PYFUNC:
+                return Loaded(name, version, pyfunc.scorer(self.spark, location, f"{name}-{version}"))
+            if "spark" not in flavors:
+                raise UnfitModelError(f"version {version} is no Spark model (flavors: {', '.join(sorted(flavors))})")
+            made, here = str(flavors["spark"]["pyspark_version"]), pyspark.__version__
+            if made.split(".")[:2] != here.split(".")[:2]:
+                raise UnfitModelError(f"version {version} was made with Spark {made}, this is Spark {here}")
+            pipeline = PipelineModel.load(storage.join(location, flavors["spark"]["model_data"]))
+        except UnfitModelError:
+            raise
+        except Exception as error:
+            raise UnfitModelError(f"version {version} cannot be loaded: {_reason(error)}") from error
+        return Loaded(name, version, lambda rows: _applied(pipeline, rows))
+
+    def drop(self, name: str, version: str) -> None:
+        """Remove a copy."""
+        storage.delete(self.spark, self._mark(name, version))
+        storage.delete(self.spark, self._path(name, version))
+
+    def keep_only(self, wanted: set[tuple[str, str]]) -> None:
+        """Remove the copies of all other versions."""
+        names = {f"{name}-{version}" for name, version in wanted}
+        for folder in storage.folders(self.spark, self.folder):
+            if folder not in names:
+                storage.delete(self.spark, storage.join(self.folder, f"{folder}.whole"))
+                storage.delete(self.spark, storage.join(self.folder, folder))
+
+    def _mark(self, name: str, version: str) -> str:
+        return f"{self._path(name, version)}.whole"
+
+    def _path(self, name: str, version: str) -> str:
+        return storage.join(self.folder, f"{name}-{version}")
+
+
+def check(spark: SparkSession, model: Loaded) -> None:
+    """UnfitModelError unless the model tells the probe set apart and survives odd texts."""
+    texts = [*PROBES, *ODD_TEXTS]
+    frame = spark.createDataFrame(list(enumerate(texts)), "inner_place int, text string")
+    try:
+        rows = {
+            row["inner_place"]: row for row in model.apply(frame).select("inner_place", "prediction", "score").collect()
+        }
+    except UnfitModelError:
+        raise
+    except Exception as error:
+        raise UnfitModelError(f"version {model.version} cannot score: {_reason(error)}") from error
+    if len(rows) != len(texts):
+        raise UnfitModelError(f"version {model.version} gave {len(rows)} rows for {len(texts)} texts")
+    for place, text in enumerate(texts):
+        prediction, score = rows[place]["prediction"], rows[place]["score"]
+        if prediction not in (0.0, 1.0) or score is None or not math.isfinite(score) or not 0 <= score <= 1:
+            raise UnfitModelError(
+                f"version {model.version} gave prediction {prediction}, score {score} for {str(text)[:30]!r}; "
+                "want 0 or 1 and a probability"
+            )
+    reached = {rows[place]["prediction"] for place in range(len(PROBES))}
+    if reached != {0.0, 1.0}:
+        raise UnfitModelError(f"version {model.version} says {min(reached):g} to every text of the probe set")
+
+
+def _applied(pipeline: Any, rows: DataFrame) -> DataFrame:
+    found = pipeline.transform(rows)
+    missing = [name for name in (*rows.columns, "prediction", "probability") if name not in found.columns]
+    if missing:
+        raise UnfitModelError(f"the model's output lacks {', '.join(missing)}")
+    scored: DataFrame = found.select(
+        *rows.columns,
+        F.col("prediction").cast("double").alias("prediction"),
+        vector_to_array(F.col("probability"))[1].alias("score"),
+    )
+    return scored
+
+
+def _reason(error: BaseException) -> str:
+    message = brief(error)
+    java = getattr(error, "java_exception", None)
+    return storage.first_line(error) if java is not None else message

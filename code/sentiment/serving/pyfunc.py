@@ -1,0 +1,69 @@
+"""Any MLflow model as a scorer: sent to the executors once, loaded once in each of their Python workers."""
+
+import atexit
+import shutil
+import tempfile
+import uuid
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from pyspark import SparkFiles
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.functions import pandas_udf
+from pyspark.sql.types import DoubleType, StructField, StructType
+
+from sentiment import storage
+
+
+def scorer(spark: SparkSession, location: str, key: str) -> Callable[[DataFrame], DataFrame]:
+    """Any MLflow model, sent to the executors once and loaded once in each of their Python workers."""
+    folder = Path(tempfile.mkdtemp(prefix="sentiment-pyfunc-"))
+    storage.download_folder(spark, location, folder / "model")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    # Spark takes no second file of the same name, and the same version may be loaded again.
+    archive = Path(shutil.make_archive(str(folder / f"{key}-{uuid.uuid4().hex[:8]}"), "zip", folder / "model"))
+    spark.sparkContext.addFile(str(archive))
+    name = archive.name
+    kind = StructType([StructField("prediction", DoubleType()), StructField("score", DoubleType())])
+
+    @pandas_udf(kind)  # type: ignore[call-overload, untyped-decorator]
+    def scored(texts: pd.Series) -> pd.DataFrame:
+        return predicted(name, texts)
+
+    def apply(rows: DataFrame) -> DataFrame:
+        said = rows.withColumn("inner_said", scored("text"))
+        return said.select(*rows.columns, "inner_said.prediction", "inner_said.score")
+
+    return apply
+
+
+_WORKER_MODELS: dict[str, Any] = {}
+
+
+def predicted(archive: str, texts: Any) -> Any:
+    """Runs in a Python worker: predictions of a pyfunc model as a frame with prediction and score.
+
+    The model may give a frame with `prediction` and `probability` or `score`, an array of (P(negative), P(positive)),
+    or P(positive) alone. Null texts are scored as empty ones.
+    """
+    if archive not in _WORKER_MODELS:
+        folder = tempfile.mkdtemp(prefix="sentiment-pyfunc-")
+        zipfile.ZipFile(SparkFiles.get(archive)).extractall(folder)
+        _WORKER_MODELS[archive] = mlflow.pyfunc.load_model(folder)
+    readable = texts.fillna("").astype(object)
+    said = _WORKER_MODELS[archive].predict(pd.DataFrame({"text": readable}))
+    if len(said) != len(readable):  # a pipeline that wants the texts themselves took the column's name for a text
+        said = _WORKER_MODELS[archive].predict(readable.to_numpy())
+    if isinstance(said, pd.DataFrame):
+        column = next((name for name in ("probability", "score") if name in said.columns), said.columns[-1])
+        values = said[column].to_numpy()
+        values = np.array([value[-1] if np.ndim(value) else value for value in values], dtype=float)
+    else:
+        values = np.asarray(said, dtype=float)
+        values = values[:, -1] if values.ndim == 2 else values
+    return pd.DataFrame({"prediction": (values > 0.5).astype(float), "score": values})

@@ -1,0 +1,74 @@
+"""Scoring outside the stream: the same parsing and the same models over files, predictions or dead letters, once."""
+
+import hashlib
+from datetime import UTC, datetime
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment import storage
+from sentiment.jobs import DataError
+from sentiment.serving import files, parsing, scoring, sources
+from sentiment.serving.models import Loaded
+from sentiment.serving.settings import FILE, JSON, KAFKA, Source
+
+FILES, PREDICTIONS, DEAD_LETTERS = "files", "predictions", "dead-letters"
+KINDS = [FILES, PREDICTIONS, DEAD_LETTERS]
+
+
+def parsed(spark: SparkSession, kind: str, location: str, file_format: str, date: str, max_chars: int) -> DataFrame:
+    """What shall be scored, in the columns of parsing.parse.
+
+    Args:
+        spark: the session.
+        kind: files (as a stream would watch them), predictions, or dead-letters.
+        location: file or folder.
+        file_format: of files, or of what the dead letters once were.
+        date: of predictions or dead letters, YYYY-MM-DD; empty: all.
+        max_chars: longer texts are not scored.
+    """
+    if kind == FILES:
+        source = Source(FILE, path=location, format=file_format)
+        batch = sources.files(spark, sources.list_inputs(spark, location))
+        paths = [row[0] for row in batch.select("file_path").distinct().collect()]
+        first_lines = sources.headers(spark, source, paths)
+        messages = sources.messages(batch, source, first_lines)
+        return parsing.parse(messages, source, max_chars, first_lines)
+    pattern = storage.join(location, f"date={date or '*'}", "*.parquet")
+    found = storage.list_files(spark, pattern)
+    rows = files.read(spark, location, found)
+    if rows is None:
+        raise DataError(f"--input {location}: want {kind} under date={date or '*'}/, found none")
+    if kind == PREDICTIONS:
+        empty = [F.lit(None).cast("binary").alias("payload"), F.lit(None).cast("string").alias("reason")]
+        return rows.select(*parsing.COLUMNS[:-2], *empty)
+    source = Source(KAFKA) if file_format == JSON else Source(FILE, format=file_format)
+    return parsing.parse(rows.select("payload", "source", "ingest_time"), source, max_chars)
+
+
+def run(spark: SparkSession, rows: DataFrame, model: Loaded, output: str, name: str) -> dict[str, float]:
+    """Score rows into `<output>/date=.../` and dead letters into `<output>-dead-letters/`; gives the figures.
+
+    The same input and version scored again replaces what it wrote before, and nothing else.
+
+    Args:
+        spark: the session.
+        rows: see `parsed`.
+        model: what scores.
+        output: folder of the predictions.
+        name: what was read; with the model it makes the query_id.
+    """
+    words = f"{name}\n{model.name}\n{model.version}"
+    query = f"{hashlib.sha256(words.encode()).hexdigest()[:8]}-score-batch"
+    scored = scoring.score(rows, model, 0, query).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        figures = scoring.figures(scored, datetime.now(UTC))
+        alive, dead = int(figures["rows_out"]), int(figures["dead_letters"])
+        good = scoring.predictions(scored) if alive else None
+        bad = scoring.dead_letters(scored) if dead else None
+        files.publish(spark, good, alive, output, query, 0, replayed=True)
+        files.publish(spark, bad, dead, f"{output}-dead-letters", query, 0, replayed=True)
+    finally:
+        scored.unpersist()
+    return figures

@@ -1,0 +1,186 @@
+"""The life of a stream: take the lease, load a model, run the query, end it the way it was asked to."""
+
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from sentiment import jobs, storage, tracking
+from sentiment.jobs import ArgumentsError, DataError
+from sentiment.progress import log
+from sentiment.serving import kafka, sources
+from sentiment.serving.batch import BatchProcessor, java_line
+from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
+from sentiment.serving.lease import Lease
+from sentiment.serving.metrics import Metrics
+from sentiment.serving.models import Copies, Registry
+from sentiment.serving.settings import FILE, Serving
+from sentiment.serving.swap import Keeper
+
+LOOK_SECONDS = 0.5
+COMMIT_SECONDS = 5.0
+PAUSE_VARIABLE = "SENTIMENT_PAUSE_AT"
+"""`step` or `step:batch`: the driver stands still there for a minute, so that a test can kill it at that point."""
+
+
+def serve(spark: SparkSession, serving: Serving) -> None:
+    """Run the stream until it is drained, told to end, out of input (--available-now), or broken.
+
+    Raises:
+        DataError: something that was wanted is not there, or a batch failed for longer than --batch-retry-seconds.
+        jobs.EndedBySignalError: SIGTERM or SIGINT; the batch in work is complete.
+    """
+    with _Signals() as asked:
+        checkpoint = Checkpoint(spark, serving.checkpoint)
+        _check_source(spark, serving)
+        checkpoint.check_settings(serving.identity())
+        lease = Lease(spark, serving.checkpoint)
+        try:
+            lease.take(log.info)
+            checkpoint.forget_drain()
+            storage.remove_orphaned_checksums(spark, checkpoint.path("commits"))
+            _run(spark, serving, checkpoint, lease, asked)
+        finally:
+            lease.release()
+
+
+def _run(spark: SparkSession, serving: Serving, checkpoint: Checkpoint, lease: Lease, asked: "_Signals") -> None:
+    client = tracking.client(serving.model.uri)
+    copies = Copies(spark, serving.checkpoint, serving.model)
+    keeper = Keeper(Registry(client, serving.model), copies, serving.reload_seconds, _pause)
+    metrics = Metrics(lambda: _state(keeper))
+    processor = BatchProcessor(serving, checkpoint, lease, keeper, metrics.report, _pause)
+    processor.topics()
+    keeper.start()
+    copies.keep_only(_wanted_copies(checkpoint, keeper))
+    if serving.metrics_port:
+        metrics.serve(serving.metrics_port)
+    tags = {"checkpoint": serving.checkpoint, "model_name": serving.model.name}
+    metrics.log_to_mlflow(client, tags)
+    query = _started(spark, serving, processor)
+    log.info("the stream runs: query %s, checkpoint %s", query.id, serving.checkpoint)
+    try:
+        _watch(query, processor, checkpoint, lease, asked)
+    finally:
+        processor.stopping.set()
+        keeper.stop()
+        metrics.stop()
+
+
+def _started(spark: SparkSession, serving: Serving, processor: BatchProcessor) -> StreamingQuery:
+    writer = sources.stream(spark, serving.source).writeStream.foreachBatch(processor)
+    writer = writer.option("checkpointLocation", serving.checkpoint).queryName("sentiment-serving")
+    if serving.available_now:
+        return writer.trigger(availableNow=True).start()
+    return writer.trigger(processingTime=f"{serving.interval_seconds} seconds").start()
+
+
+def _watch(
+    query: StreamingQuery, processor: BatchProcessor, checkpoint: Checkpoint, lease: Lease, asked: "_Signals"
+) -> None:
+    """Wait for the end of the query, or bring it about."""
+    looked = 0.0
+    while True:
+        try:
+            if query.awaitTermination(LOOK_SECONDS):  # type: ignore[arg-type]
+                return
+        except Exception as error:
+            if asked.number:  # a signal to the whole process group has ended the JVM too, within a batch perhaps
+                raise jobs.EndedBySignalError(asked.number) from error
+            raise _ended_by(error, processor) from error
+        if lease.lost:
+            lease.check()
+        if asked.number:
+            log.info("%s: completing the batch in work", signal.Signals(asked.number).name)
+            _stop_between_batches(query, processor, checkpoint)
+            raise jobs.EndedBySignalError(asked.number)
+        if time.monotonic() - looked >= 2 * LOOK_SECONDS:
+            looked = time.monotonic()
+            if checkpoint.drain_asked():
+                log.info("drain: completing the batch in work")
+                _stop_between_batches(query, processor, checkpoint)
+                log.info("drained")
+                return
+
+
+def _stop_between_batches(query: StreamingQuery, processor: BatchProcessor, checkpoint: Checkpoint) -> None:
+    processor.stopping.set()
+    with processor.busy:
+        last = max(checkpoint.batches(MANIFESTS), default=-1)
+        until = time.monotonic() + COMMIT_SECONDS
+        while last >= 0 and not checkpoint.has_commit(last) and time.monotonic() < until:
+            time.sleep(0.05)  # a commit that is cut costs nothing: the batch is complete, a replay sees that
+    query.stop()  # not under the lock: a batch that wants to begin must get it, to see that it may not
+    if processor.failure is not None:
+        raise DataError(f"the batch in work could not be completed: {java_line(processor.failure)}")
+
+
+def _ended_by(error: Exception, processor: BatchProcessor) -> Exception:
+    """The error that ended the query, as one of ours where it is one."""
+    failure = processor.failure
+    if isinstance(failure, DataError | ArgumentsError):
+        return failure
+    cause = failure or error
+    return DataError(f"the query ended: {java_line(cause)}")
+
+
+def _check_source(spark: SparkSession, serving: Serving) -> None:
+    source = serving.source
+    if source.kind == FILE:
+        if not storage.exists(spark, source.path):
+            raise DataError(f"--input-path {source.path}: want a folder to watch, found none")
+        return
+    kafka.describe(source.bootstrap, source.topic, "--kafka-topic", for_output=False)
+
+
+def _wanted_copies(checkpoint: Checkpoint, keeper: Keeper) -> set[tuple[str, str]]:
+    """The live model, and those of batches that are not complete."""
+    wanted = {(keeper.live.name, keeper.live.version)}
+    complete = set(checkpoint.batches(MANIFESTS))
+    for number in checkpoint.batches(INTENTS):
+        if number not in complete:
+            intent = checkpoint.read(INTENTS, number) or {}
+            wanted.add((intent["model_name"], intent["model_version"]))
+    return wanted
+
+
+def _state(keeper: Keeper) -> dict[str, Any]:
+    return {
+        "model_name": keeper.live.name,
+        "model_version": keeper.live.version,
+        "staleness": round(keeper.staleness, 1),
+        "swaps": keeper.swaps,
+        "rejected": keeper.rejected,
+    }
+
+
+def _pause(step: str, number: int) -> None:
+    wanted = os.environ.get(PAUSE_VARIABLE, "")
+    if wanted and wanted in (step, f"{step}:{number}"):
+        log.info("standing still at %s, batch %d, because of %s", step, number, PAUSE_VARIABLE)
+        time.sleep(60)
+
+
+class _Signals:
+    """Remembers the first SIGTERM or SIGINT instead of dying of it, while it is entered."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "_Signals":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._remember)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, _frame: Any) -> None:
+        self.number = self.number or number

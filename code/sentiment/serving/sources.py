@@ -1,0 +1,156 @@
+"""Where messages come from: one row per message with its bytes, its coordinates and the source's own time."""
+
+import json
+from functools import reduce
+from operator import or_
+from typing import Any
+from urllib.parse import unquote
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment import storage
+from sentiment.jobs import DataError
+from sentiment.raw_tweets import SUFFIXES
+from sentiment.serving.checkpoint import Checkpoint
+from sentiment.serving.settings import CSV_HEADER, FILE, KAFKA, Source
+
+PAYLOAD, COORDINATES, TIME = "payload", "source", "ingest_time"
+_PATH, _LINE, _OCCURRENCE = "inner_path", "inner_line", "inner_occurrence"
+
+
+def stream(spark: SparkSession, source: Source) -> DataFrame:
+    """The messages as Spark's own source gives them."""
+    if source.kind == KAFKA:
+        return (
+            spark.readStream.format("kafka")
+            .option("kafka.bootstrap.servers", source.bootstrap)
+            .option("kafka.isolation.level", "read_committed")
+            .option("subscribe", source.topic)
+            .option("startingOffsets", source.starting_offsets)
+            .option("maxOffsetsPerTrigger", source.max_offsets)
+            .option("failOnDataLoss", str(source.on_data_loss == "fail").lower())
+            .load()
+        )
+    lines = (
+        spark.readStream.format("text")
+        .option("maxFilesPerTrigger", source.max_files)
+        .option("maxFileAge", "36500d")
+        .option("recursiveFileLookup", "true")
+        .load(source.path)
+    )
+    return lines.select("value", "_metadata.file_path", "_metadata.file_modification_time")
+
+
+def files(spark: SparkSession, paths: list[str]) -> DataFrame:
+    """Finished files, in the same columns that `stream` gives for a folder."""
+    lines = spark.read.text(paths)
+    return lines.select("value", "_metadata.file_path", "_metadata.file_modification_time")
+
+
+def messages(batch: DataFrame, source: Source, headers: dict[str, str] | None = None) -> DataFrame:
+    """A batch as payload (binary or null), source (coordinates) and ingest_time; with headers also inner_path.
+
+    Args:
+        batch: rows as `stream` gives them.
+        source: what they come from.
+        headers: the first line of each file, by path, for files that have one; that line is no message.
+    """
+    if source.kind == KAFKA:
+        place = F.concat(F.lit("kafka:"), "topic", F.lit("/"), "partition", F.lit("/"), "offset")
+        return batch.select(F.col("value").alias(PAYLOAD), place.alias(COORDINATES), F.col("timestamp").alias(TIME))
+    line = F.col("value").cast("binary")
+    rows = batch.select(
+        line.alias(PAYLOAD),
+        F.col("file_path").alias(_PATH),
+        F.lower(F.hex(F.xxhash64(line))).alias(_LINE),
+        F.col("file_modification_time").alias(TIME),
+    )
+    # Equal lines of one file are counted; which of them is first makes no difference, for they are equal.
+    alike = Window.partitionBy(_PATH, _LINE).orderBy(_LINE)
+    rows = rows.withColumn(_OCCURRENCE, F.row_number().over(alike) - 1)
+    if headers:
+        is_header = [(F.col(_PATH) == path) & (F.col(PAYLOAD) == header.encode()) for path, header in headers.items()]
+        rows = rows.where(~reduce(or_, is_header) | (F.col(_OCCURRENCE) > 0))
+    place = F.concat(F.lit("file:"), _PATH, F.lit("#"), _LINE, F.lit("-"), _OCCURRENCE)
+    columns: list[Column] = [F.col(PAYLOAD), place.alias(COORDINATES), F.col(TIME), F.col(_PATH)]
+    return rows.select(*columns)
+
+
+def source_range(checkpoint: Checkpoint, source: Source, batch: int) -> dict[str, Any]:
+    """What a batch is made of: per partition [from, to) offsets, or the files with length and modification time."""
+    ends = checkpoint.offsets(batch)
+    if ends is None:
+        raise DataError(f"checkpoint {checkpoint.location}: Spark has no offsets for batch {batch}")
+    starts = checkpoint.offsets(batch - 1) if batch else None
+    if source.kind == KAFKA:
+        begun = starts[0] if starts else _first_offsets(checkpoint)
+        return {
+            topic: {number: [begun.get(topic, {}).get(number, 0), end] for number, end in partitions.items()}
+            for topic, partitions in ends[0].items()
+        }
+    since = starts[0]["logOffset"] if starts else -1
+    paths = _files_between(checkpoint, since, ends[0]["logOffset"])
+    return {path: list(_present(checkpoint.spark, path)) for path in paths}
+
+
+def check_files(spark: SparkSession, source: Source, known: dict[str, Any]) -> None:
+    """DataError if a file of a batch is no longer what it was when the batch was planned."""
+    if source.kind != FILE:
+        return
+    for path, (length, modified) in known.items():
+        found = _present(spark, path)
+        if found != (length, modified):
+            raise FileChangedError(
+                f"{path}: want the file as it was when its batch began ({length} bytes), "
+                f"found it changed ({found[0]} bytes); move files into a watched folder whole, and never edit them"
+            )
+
+
+class FileChangedError(DataError):
+    """A file was changed after its batch had been planned: nothing that is written now would be true."""
+
+
+def headers(spark: SparkSession, source: Source, paths: list[str]) -> dict[str, str]:
+    """The first line of each file, by path, where the format has headers."""
+    if source.kind != FILE or source.format != CSV_HEADER:
+        return {}
+    firsts = {path: spark.read.text(unquote(path)).first() for path in paths}
+    return {path: row["value"] for path, row in firsts.items() if row is not None}
+
+
+def list_inputs(spark: SparkSession, location: str) -> list[str]:
+    """Files to score once: one file, or all below a folder."""
+    found = storage.list_files(spark, location)
+    named = [path for path in found if path.lower().endswith((*SUFFIXES, ".json", ".jsonl", ".txt", ".gz"))]
+    if not found:
+        raise DataError(f"--input {location}: want a file or a folder of files, found nothing")
+    return named if len(found) > 1 else found
+
+
+def _first_offsets(checkpoint: Checkpoint) -> dict[str, dict[str, int]]:
+    """Where the Kafka source began: Spark keeps it in the checkpoint."""
+    text = storage.read_text(checkpoint.spark, checkpoint.path("sources", "0", "0"))
+    found: dict[str, dict[str, int]] = json.loads(text[text.index("{") :])
+    return found
+
+
+def _files_between(checkpoint: Checkpoint, since: int, until: int) -> list[str]:
+    """Paths that Spark's file source put into its log after entry `since` up to `until`."""
+    folder = checkpoint.path("sources", "0")
+    names = storage.statuses(checkpoint.spark, folder)
+    paths = []
+    for number in range(since + 1, until + 1):
+        name = str(number) if str(number) in names else f"{number}.compact"
+        for line in storage.read_text(checkpoint.spark, storage.join(folder, name)).splitlines()[1:]:
+            entry = json.loads(line)
+            if entry["batchId"] == number:
+                paths.append(entry["path"])
+    return sorted(paths)
+
+
+def _present(spark: SparkSession, path: str) -> tuple[int, int]:
+    found = storage.status(spark, unquote(path))
+    if found is None:
+        raise FileChangedError(f"{path}: want the file as it was when its batch began, found none")
+    return found

@@ -1,0 +1,81 @@
+"""Tasks, Python workers and executors that die in mid-batch; the model scores in Python workers here."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from chaos import zoo
+from chaos.cluster import Cluster
+from chaos.place import Place
+from chaos.stream import Broken, Stream
+
+WORKER = "pyspark.daemon"
+EXECUTOR = "CoarseGrainedExecutorBackend"
+BUSY_SECONDS = 2.5
+"""How long after its intent a slow batch is surely at work in its Python workers."""
+
+
+def local_worker(place: Place) -> None:
+    """local[2,4]: a Python worker is killed in mid-batch, its task is tried again."""
+    _die(place, "local[2,4]", [WORKER])
+
+
+def cluster(place: Place) -> None:
+    """A standalone cluster of two workers: a Python worker, then an executor is killed in mid-batch."""
+    with Cluster(place.folder / "cluster") as made:
+        _die(place, made.master, [WORKER, EXECUTOR])
+
+
+def _die(place: Place, master: str, victims: list[str]) -> None:
+    place.feed(60)
+    stream = place.start(master=master, model_name=zoo.PYFUNC_NAME, model_flavor="pyfunc")
+    place.await_all(stream)
+    for victim in victims:
+        before = max(place.manifests())
+        place.feed(30, f"please {zoo.SLOW_WORD} over this")
+        intent = place.checkpoint / "intents" / f"{before + 1}.json"
+        stream.wait_until(intent.exists, "to begin the slow batch")
+        time.sleep(BUSY_SECONDS)
+        killed = _kill(stream, victim)
+        if not killed:
+            raise Broken(f"no {victim} to kill")
+        if (place.checkpoint / "manifests" / f"{before + 1}.json").exists():
+            raise Broken(f"the {victim} was killed too late: its batch was complete")
+        place.await_all(stream)
+    if stream.process.poll() is not None:
+        raise Broken(f"the driver ended: {stream.last_line()}")
+    place.settle(stream)
+
+
+def _kill(stream: Stream, name: str) -> int:
+    """SIGKILL to the working processes of that name that belong to this stream; how many."""
+    del stream
+    marker = f"{name}"
+    found = 0
+    mine = _descendants(os.getpid())
+    for pid in mine:
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        is_daemon_itself = name == WORKER and any(child in mine for child in _children(pid))
+        if marker in command and not is_daemon_itself:
+            os.kill(pid, signal.SIGKILL)
+            found += 1
+            if name == EXECUTOR:
+                break
+    return found
+
+
+def _descendants(pid: int) -> list[int]:
+    found = []
+    for child in _children(pid):
+        found += [child, *_descendants(child)]
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    said = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(word) for word in said.stdout.split()]

@@ -1,0 +1,64 @@
+"""A batch's files: named by the batch alone, written again without adding, and never another batch's."""
+
+import datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment.serving import files
+
+pytestmark = pytest.mark.spark
+QUERY, OTHER = "0123abcd-rest", "ffff0000-rest"
+
+
+def rows(spark: SparkSession, count: int, dates: tuple[str, ...] = ("2026-03-01",)) -> DataFrame:
+    days = F.array(*[F.lit(datetime.date.fromisoformat(date)) for date in dates])
+    return spark.range(count).withColumn("date", F.element_at(days, (F.col("id") % len(dates) + 1).cast("int")))
+
+
+def there(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.glob("date=*/*.parquet"))
+
+
+def publish(spark: SparkSession, frame: DataFrame | None, count: int, folder: Path, batch: int, **kwargs: bool) -> None:
+    files.publish(spark, frame, count, str(folder), QUERY, batch, kwargs.get("replayed", False))
+
+
+def test_names_depend_on_the_batch_alone(spark: SparkSession, tmp_path: Path) -> None:
+    publish(spark, rows(spark, 10, ("2026-03-01", "2026-03-02")), 10, tmp_path, 7)
+    assert there(tmp_path) == [
+        "date=2026-03-01/0123abcd-00000007-0.parquet",
+        "date=2026-03-02/0123abcd-00000007-0.parquet",
+    ]
+    assert spark.read.parquet(str(tmp_path)).count() == 10
+    assert not list((tmp_path / "_staging").iterdir())
+
+
+def test_a_replay_replaces_its_own_files_under_every_date_and_no_other_s(spark: SparkSession, tmp_path: Path) -> None:
+    publish(spark, rows(spark, 4, ("2026-03-01", "2026-03-02")), 4, tmp_path, 1)
+    publish(spark, rows(spark, 4), 4, tmp_path, 2)
+    files.publish(spark, rows(spark, 4), 4, str(tmp_path), OTHER, 1, False)
+    publish(spark, rows(spark, 5, ("2026-03-02",)), 5, tmp_path, 1, replayed=True)
+    assert there(tmp_path) == [
+        "date=2026-03-01/0123abcd-00000002-0.parquet",
+        "date=2026-03-01/ffff0000-00000001-0.parquet",
+        "date=2026-03-02/0123abcd-00000001-0.parquet",
+    ]
+    assert spark.read.parquet(str(tmp_path)).count() == 13
+
+
+def test_a_replay_without_rows_leaves_nothing_of_an_earlier_attempt(spark: SparkSession, tmp_path: Path) -> None:
+    publish(spark, rows(spark, 4), 4, tmp_path, 1)
+    publish(spark, None, 0, tmp_path, 1, replayed=True)
+    assert there(tmp_path) == []
+
+
+def test_large_batches_are_cut_into_several_files(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "ROWS_PER_FILE", 10)
+    publish(spark, rows(spark, 35), 35, tmp_path, 1)
+    assert len(there(tmp_path)) >= 4
+    assert spark.read.parquet(str(tmp_path)).distinct().count() == 35

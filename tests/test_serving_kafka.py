@@ -1,0 +1,143 @@
+"""One transaction per batch: readers of committed records see each prediction once, whoever dies when."""
+
+import uuid
+from typing import Any
+
+import pytest
+from broker import Broker
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from kafka.partitioner.default import murmur2
+from pyspark.sql import SparkSession
+
+from sentiment.jobs import ArgumentsError, DataError
+from sentiment.serving import kafka
+from sentiment.serving.kafka import Records, Sender, Topic
+from sentiment.serving.lease import LeaseLostError
+
+pytestmark = pytest.mark.spark
+HEADERS = {"model_version": "7", "query_id": "", "batch_id": ""}
+
+
+class Stage:
+    """A topic of its own, and what a reader of committed records sees in it."""
+
+    def __init__(self, broker: Broker, spark: SparkSession) -> None:
+        name, self.query = f"out-{uuid.uuid4().hex[:8]}", str(uuid.uuid4())
+        broker.make_topics({name: 3})
+        self.spark = spark
+        self.topic = kafka.describe(broker.bootstrap, name, "--kafka-output-topic", for_output=True)
+
+    def records(self, batch: int, count: int = 10) -> list[Records]:
+        rows = [(f"k{n}", bytearray(f"{batch}/{n}".encode()), f"kafka:in/0/{100 * batch + n}") for n in range(count)]
+        frame = self.spark.createDataFrame(rows, "key string, value binary, source string")
+        return [Records(self.topic, frame, count)]
+
+    def send(self, sender: Sender, batch: int, since_ms: int | None = None) -> bool:
+        headers = {"model_version": "7", "query_id": self.query, "batch_id": str(batch)}
+        return sender.send(batch, self.records(batch), self.topic, headers, since_ms)
+
+    def seen(self) -> list[Any]:
+        settings = {
+            "bootstrap.servers": self.topic.bootstrap,
+            "group.id": "reader",
+            "isolation.level": "read_committed",
+        }
+        consumer = Consumer({**settings, "enable.partition.eof": True})
+        consumer.assign([TopicPartition(self.topic.name, part, 0) for part in range(self.topic.partitions)])
+        found, ends = [], 0
+        while ends < self.topic.partitions:
+            message = consumer.poll(20)
+            assert message is not None, "the topic could not be read"
+            if message.error():
+                ends += 1
+            else:
+                found.append(message)
+        consumer.close()
+        return found
+
+    def values(self) -> list[str]:
+        return sorted(message.value().decode() for message in self.seen())
+
+
+@pytest.fixture
+def stage(broker: Broker, spark: SparkSession) -> Stage:
+    return Stage(broker, spark)
+
+
+def expected(*batches: int) -> list[str]:
+    return sorted(f"{batch}/{n}" for batch in batches for n in range(10))
+
+
+def test_a_batch_is_sent_once_by_the_same_driver_and_by_the_next(stage: Stage) -> None:
+    first = Sender(stage.query)
+    assert stage.send(first, 0)
+    assert not stage.send(first, 0)
+    assert stage.send(first, 1)
+    second = Sender(stage.query)
+    assert not stage.send(second, 0)
+    assert not stage.send(second, 1)
+    assert stage.send(second, 2)
+    assert stage.values() == expected(0, 1, 2)
+
+
+def test_records_have_their_key_s_partition_and_say_where_they_come_from(stage: Stage) -> None:
+    assert stage.send(Sender(stage.query), 3)
+    for message in stage.seen():
+        headers = dict(message.headers())
+        assert message.partition() == (murmur2(message.key()) & 0x7FFFFFFF) % 3
+        assert headers["model_version"] == b"7"
+        assert headers["query_id"] == stage.query.encode()
+        assert headers["batch_id"] == b"3"
+        assert headers["source"].startswith(b"kafka:in/0/30")
+
+
+def test_a_driver_that_dies_in_mid_send_leaves_nothing_to_readers(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(_records: Records) -> Any:
+        yield [b"k0", b"k1"], [b"cut", b"cut"], ["s0", "s1"]
+        raise KeyboardInterrupt
+
+    dying = Sender(stage.query)
+    with monkeypatch.context() as patched:
+        patched.setattr(kafka, "_chunks", cut)
+        with pytest.raises(KeyboardInterrupt):
+            stage.send(dying, 0)
+    assert stage.send(Sender(stage.query), 0)
+    assert stage.values() == expected(0)
+
+
+def test_an_older_driver_is_fenced(stage: Stage) -> None:
+    older, newer = Sender(stage.query), Sender(stage.query)
+    assert stage.send(older, 0)
+    assert stage.send(newer, 1)
+    with pytest.raises(LeaseLostError):
+        stage.send(older, 2)
+    assert stage.send(newer, 2)
+    assert stage.values() == expected(0, 1, 2)
+
+
+def test_a_marker_that_the_broker_forgot_is_looked_for_in_the_topic(stage: Stage) -> None:
+    assert stage.send(Sender(stage.query), 0)
+    admin = AdminClient({"bootstrap.servers": stage.topic.bootstrap})
+    admin.delete_consumer_groups([stage.query])[stage.query].result(30)
+    assert stage.query not in {group.group_id for group in admin.list_consumer_groups().result().valid}
+    assert not stage.send(Sender(stage.query), 0, since_ms=1)
+    assert stage.send(Sender(stage.query), 1, since_ms=1)
+    assert stage.values() == expected(0, 1)
+
+
+def test_large_batches_are_sent_in_parts_of_one_transaction(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka, "ROWS_AT_ONCE", 4)
+    assert stage.send(Sender(stage.query), 0)
+    assert stage.values() == expected(0)
+
+
+def test_topics_that_do_not_fit_are_refused(broker: Broker, stage: Stage) -> None:
+    broker.make_topics({"compacted": 1}, {"cleanup.policy": "compact"})
+    with pytest.raises(ArgumentsError, match="--kafka-output-topic compacted: want a topic that keeps every record"):
+        kafka.describe(broker.bootstrap, "compacted", "--kafka-output-topic", for_output=True)
+    with pytest.raises(DataError, match="--kafka-topic nowhere: want a topic"):
+        kafka.describe(broker.bootstrap, "nowhere", "--kafka-topic", for_output=False)
+    assert stage.topic == Topic(broker.bootstrap, stage.topic.name, 3, 1_048_588)

@@ -1,0 +1,125 @@
+"""A message becomes a tweet or a dead letter with its reason, whatever its bytes are."""
+
+import datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import Row, SparkSession
+
+from sentiment.serving import parsing, sources
+from sentiment.serving.settings import CSV, CSV_HEADER, FILE, JSON, KAFKA, TEXT, Source
+
+pytestmark = pytest.mark.spark
+TIME = datetime.datetime(2026, 3, 1, 12, 0, 0)
+NOT_A_STRING = "text is not a string"
+LONGEST = 50
+
+
+def parse(spark: SparkSession, payloads: list[bytes | None]) -> list[Row]:
+    rows = [(payload and bytearray(payload), f"kafka:t/0/{place}", TIME) for place, payload in enumerate(payloads)]
+    frame = spark.createDataFrame(rows, "payload binary, source string, ingest_time timestamp")
+    return parsing.parse(frame, Source(KAFKA), LONGEST).collect()
+
+
+MESSAGES: list[tuple[bytes | None, str | None]] = [
+    (b'{"text":"good day","unknown":[1]}', None),
+    (b'{"text":"12"}', None),
+    (b'{"text":"true"}', None),
+    (b'{"text":"{not an object"}', None),
+    (b'{"text":"NaN"}', None),
+    ('{"text":"とても良い"}'.encode(), None),
+    (b'{"text":"\\u0000"}', None),
+    (None, "the message is empty"),
+    (b"", "the message is empty"),
+    (b"no json", "the message is not a JSON object"),
+    (b'[{"text":"a"},{"text":"b"}]', "the message is not a JSON object"),
+    (b'{"text":"a"', "the message is broken JSON"),
+    (b'{"text":"\xff\xfe"}', "the message is not UTF-8"),
+    (b"{}", "there is no text"),
+    (b'{"text":null}', "there is no text"),
+    (b'{"nested":{"text":"a"}}', "there is no text"),
+    (b'{"text":"  "}', "the text is blank"),
+    (b'{"text":12}', NOT_A_STRING),
+    (b'{"text":-1.5}', NOT_A_STRING),
+    (b'{"text":true}', NOT_A_STRING),
+    (b'{"text":["a"]}', NOT_A_STRING),
+    (b'{"text":{"a":1}}', NOT_A_STRING),
+    (b'{"text":12,"user":{"text":"a"}}', NOT_A_STRING),
+    (b'{"text":"' + b"a" * (LONGEST + 1) + b'"}', f"the text is longer than {LONGEST} characters"),
+    (b'{"text":"' + b"a" * 1_000_000 + b'"}', f"the message is longer than {6 * LONGEST + 65536} bytes"),
+    (b'{"text":"a","id":"' + b"x" * 1001 + b'"}', "the id is longer than 1000 characters"),
+]
+
+
+def test_every_message_has_its_reason_or_its_text(spark: SparkSession) -> None:
+    found = parse(spark, [payload for payload, _ in MESSAGES])
+    assert [row["reason"] for row in found] == [reason for _, reason in MESSAGES]
+    for row, (payload, reason) in zip(found, MESSAGES, strict=True):
+        assert bytes(row["payload"] or b"") == (payload or b"")
+        assert reason is not None or row["text"]
+
+
+def test_fields_that_cannot_be_read_are_null_and_a_missing_id_is_the_place(spark: SparkSession) -> None:
+    whole, empty = parse(
+        spark,
+        [
+            b'{"text":"a","id":7,"timestamp":"2026-02-01T10:00:00.123456+01:00","label":4}',
+            b'{"text":"b","id":"","timestamp":"tomorrow","label":"x"}',
+        ],
+    )
+    assert (whole["id"], whole["label"]) == ("7", 1.0)
+    assert (empty["id"], empty["label"], empty["event_time"]) == ("kafka:t/0/1", None, None)
+    assert empty["ingest_time"] == TIME
+    micros = parse(spark, [b'{"text":"a","timestamp":"2026-02-01T09:00:00.123456Z"}'])[0]
+    assert whole["event_time"] == micros["event_time"]
+    assert whole["event_time"].microsecond == 123456
+
+
+@pytest.mark.parametrize(("label", "expected"), [("0", 0.0), ("1", 1.0), ("4", 1.0), ("2", None), ('"4"', 1.0)])
+def test_labels_are_mapped_to_0_and_1(spark: SparkSession, label: str, expected: float | None) -> None:
+    assert parse(spark, [f'{{"text":"a","label":{label}}}'.encode()])[0]["label"] == expected
+
+
+def parse_files(spark: SparkSession, kind: str, contents: dict[str, bytes], folder: Path) -> list[Row]:
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    source = Source(FILE, path=str(folder), format=kind)
+    batch = sources.files(spark, sources.list_inputs(spark, str(folder)))
+    paths = [row[0] for row in batch.select("file_path").distinct().collect()]
+    firsts = sources.headers(spark, source, paths)
+    rows = parsing.parse(sources.messages(batch, source, firsts), source, LONGEST, firsts)
+    return sorted(rows.collect(), key=lambda row: (row["source"].split("#")[0], row["id"] or ""))
+
+
+def test_sentiment140_lines_in_both_encodings(spark: SparkSession, tmp_path: Path) -> None:
+    lines = '"4","1","date","flag","me","café, ""good"""\n'.encode("latin-1")
+    lines += '"0","2","date","flag","me","☹"\n"0","too","few"\n'.encode()
+    good, sad, broken = parse_files(spark, CSV, {"a.csv": lines}, tmp_path)
+    assert (good["id"], good["text"], good["label"], good["reason"]) == ("1", 'café, "good"', 1.0, None)
+    assert (sad["id"], sad["text"], sad["label"], sad["reason"]) == ("2", "☹", 0.0, None)
+    assert broken["reason"] == "the line has not 6 columns"
+
+
+def test_each_file_is_read_by_its_own_header_and_the_header_is_no_row(spark: SparkSession, tmp_path: Path) -> None:
+    contents = {"a.csv": b"id,text\n1,first\n", "b.csv": b"\xef\xbb\xbfText,label,id\nsecond,4,2\n"}
+    first, second = parse_files(spark, CSV_HEADER, contents, tmp_path)
+    assert (first["id"], first["text"], first["reason"]) == ("1", "first", None)
+    assert (second["id"], second["text"], second["label"]) == ("2", "second", 1.0)
+
+
+def test_plain_text_and_json_files(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "j").mkdir()
+    assert [row["text"] for row in parse_files(spark, TEXT, {"a.txt": b"hello\n"}, tmp_path / "t")] == ["hello"]
+    found = parse_files(spark, JSON, {"a.json": b'{"text":"hi","id":"1"}\nx\n'}, tmp_path / "j")
+    assert sorted(row["reason"] or "" for row in found) == ["", "the message is not a JSON object"]
+
+
+def test_equal_lines_of_a_file_have_places_of_their_own(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("same\nsame\nother\n")
+    batch = sources.files(spark, [str(tmp_path / "a.txt")]).repartition(3)
+    places = [row["source"] for row in sources.messages(batch, Source(FILE, format=TEXT)).collect()]
+    again = [row["source"] for row in sources.messages(batch.coalesce(1), Source(FILE, format=TEXT)).collect()]
+    assert len(set(places)) == 3
+    assert set(places) == set(again)
+    assert sum(place.endswith("-1") for place in places) == 1

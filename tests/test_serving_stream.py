@@ -1,0 +1,208 @@
+"""A stream over files, start to end: every row once, every row with its model, and the same again on a replay."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chaos.zoo import NAME, PYFUNC_NAME, Zoo
+from pyspark.sql import SparkSession
+
+from sentiment import jobs, tracking
+from sentiment.serving import audit, files, models, rescoring, scoring, service, sources
+from sentiment.serving.settings import FILE, JSON, ModelChoice, Serving, Sinks, Source
+
+pytestmark = pytest.mark.spark
+POISON = ["", "no json", '{"text": 5}', '{"text": null}', '{"text": "' + "x" * 30_000 + '"}']
+
+
+class Place:
+    """A folder to watch and a stream over it."""
+
+    def __init__(self, folder: Path, zoo: Zoo) -> None:
+        self.folder, self.zoo = folder, zoo
+        (folder / "in").mkdir()
+        self.checkpoint, self.output = folder / "checkpoint", folder / "out"
+
+    def write(self, name: str, lines: list[str]) -> Path:
+        path = self.folder / "in" / name
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    def serving(self, **changes: Any) -> Serving:
+        choice = {"alias": "champion", **changes.pop("model", {})}
+        name = choice.pop("name", NAME)
+        values: dict[str, Any] = {
+            "source": Source(FILE, path=str(self.folder / "in"), format=JSON, max_files=1),
+            "sinks": Sinks(str(self.output), f"{self.output}-dead-letters"),
+            "model": ModelChoice(self.zoo.uri, name, **choice),
+            "checkpoint": str(self.checkpoint),
+            "available_now": True,
+            "retry_seconds": 0,
+        }
+        return Serving(**values | changes)
+
+    def audit(self, spark: SparkSession) -> audit.Findings:
+        return audit.audit(spark, str(self.checkpoint), str(self.output), "", "")
+
+    def digest(self, spark: SparkSession) -> str:
+        return audit.digest(spark, str(self.output))
+
+
+@pytest.fixture
+def place(tmp_path: Path, zoo: Zoo) -> Place:
+    zoo.set_champion("1")
+    return Place(tmp_path, zoo)
+
+
+def tweets(first: int, count: int) -> list[str]:
+    words = ("I love this", "I hate this", "what a day")
+    return [
+        json.dumps({"id": f"m{n}", "text": f"{words[n % 3]} {n}", "label": n % 2}) for n in range(first, first + count)
+    ]
+
+
+def test_every_message_becomes_one_prediction_or_one_dead_letter(spark: SparkSession, place: Place) -> None:
+    place.write("a.json", tweets(0, 30) + POISON)
+    place.write("b.json", tweets(30, 20))
+    service.serve(
+        spark, place.serving(sinks=Sinks(str(place.output), f"{place.output}-dead-letters", f"{place.output}-json"))
+    )
+    found = place.audit(spark)
+    assert found.gaps == []
+    assert found.checked == {"batches": 2, "rows_in": 55, "predictions": 50, "dead_letters": 5}
+    rows = spark.read.parquet(str(place.output))
+    assert sorted(rows.columns) == sorted(scoring.PREDICTION_COLUMNS)
+    assert {row["id"] for row in rows.collect()} == {f"m{n}" for n in range(50)}
+    assert {(row["model_name"], row["model_version"]) for row in rows.collect()} == {(NAME, "1")}
+    assert {row["sentiment"] for row in rows.collect()} == {"positive", "negative"}
+    assert all((row["score"] > 0.5) == (row["prediction"] == 1.0) for row in rows.collect())
+    assert spark.read.json(f"{place.output}-json").count() == 50
+    dead = spark.read.parquet(f"{place.output}-dead-letters")
+    assert sorted(dead.columns) == sorted(scoring.DEAD_COLUMNS)
+    assert all(row["reason"] and row["source"].startswith("file:") for row in dead.collect())
+
+
+def test_a_replayed_batch_adds_nothing_and_changes_nothing(spark: SparkSession, place: Place) -> None:
+    place.write("a.json", tweets(0, 20))
+    place.write("b.json", tweets(20, 20))
+    service.serve(spark, place.serving())
+    before, names = place.digest(spark), sorted(place.output.glob("date=*/*.parquet"))
+    place.zoo.set_champion("2")
+    for lost in (["commits/1"], ["commits/1", "manifests/1.json"], ["commits/1", "manifests/1.json", "written/1.json"]):
+        for name in lost:
+            (place.checkpoint / name).unlink()
+        service.serve(spark, place.serving())
+        assert place.audit(spark).gaps == []
+        assert place.digest(spark) == before
+        assert sorted(place.output.glob("date=*/*.parquet")) == names
+
+
+def test_a_new_life_over_the_same_output_adds_rows_and_replaces_none(spark: SparkSession, place: Place) -> None:
+    place.write("a.json", tweets(0, 20))
+    service.serve(spark, place.serving())
+    old = set(place.output.glob("date=*/*.parquet"))
+    service.serve(spark, place.serving(checkpoint=str(place.folder / "fresh")))
+    assert old < set(place.output.glob("date=*/*.parquet"))
+    assert spark.read.parquet(str(place.output)).count() == 40
+
+
+def full_disk(*_args: Any, **_kwargs: Any) -> list[str]:
+    raise OSError("the disk is full")
+
+
+def test_a_file_that_was_changed_after_its_intent_ends_the_stream(
+    spark: SparkSession, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = place.write("a.json", tweets(0, 10))
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "publish", full_disk)
+        with pytest.raises(jobs.DataError, match="the disk is full"):
+            service.serve(spark, place.serving())
+    place.write("a.json", tweets(0, 11))
+    with pytest.raises(sources.FileChangedError, match=r"a\.json: want the file as it was"):
+        service.serve(spark, place.serving())
+    assert not list(place.output.glob("date=*/*.parquet"))
+    place.write("a.json", tweets(0, 10))
+    assert path.exists()
+
+
+def test_a_checkpoint_of_another_source_is_refused(spark: SparkSession, place: Place) -> None:
+    place.write("a.json", tweets(0, 5))
+    service.serve(spark, place.serving())
+    other = Source(FILE, path=str(place.folder), format=JSON)
+    with pytest.raises(jobs.ArgumentsError, match=r"--input-path: .*in, now it is .*; want the same"):
+        service.serve(spark, place.serving(source=other))
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        ({"name": "nobody"}, "nobody"),
+        ({"alias": "nothing"}, "want a version with alias nothing"),
+        ({"version": "99"}, "version 99"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(
+    spark: SparkSession, place: Place, model: dict[str, str], named: str
+) -> None:
+    place.write("a.json", tweets(0, 1))
+    with pytest.raises(jobs.DataError, match=named):
+        service.serve(spark, place.serving(model=model))
+
+
+def test_a_stream_without_its_registry_goes_on_with_its_last_good_model(spark: SparkSession, place: Place) -> None:
+    place.write("a.json", tweets(0, 5))
+    service.serve(spark, place.serving())
+    place.write("b.json", tweets(5, 5))
+    gone = ModelChoice("http://127.0.0.1:9", NAME)
+    service.serve(spark, replace(place.serving(), model=gone))
+    assert place.audit(spark).checked["predictions"] == 10
+    tracking.client(place.zoo.uri)
+    with pytest.raises(jobs.DataError, match="the registry does not answer"):
+        service.serve(spark, replace(place.serving(checkpoint=str(place.folder / "cold")), model=gone))
+    tracking.client(place.zoo.uri)
+
+
+def test_any_mlflow_model_can_serve(spark: SparkSession, place: Place) -> None:
+    place.write("a.json", tweets(0, 6))
+    service.serve(spark, place.serving(model={"name": PYFUNC_NAME, "flavor": "pyfunc"}))
+    rows = {row["id"]: row["score"] for row in spark.read.parquet(str(place.output)).collect()}
+    assert rows == {f"m{n}": 0.9 if n % 3 == 0 else 0.2 for n in range(6)}
+
+
+def test_scoring_again_gives_the_stream_s_own_predictions(spark: SparkSession, place: Place) -> None:
+    place.write("a.json", tweets(0, 20) + POISON)
+    service.serve(spark, place.serving())
+    serving = place.serving()
+    copies = models.Copies(spark, str(place.checkpoint), serving.model)
+    model = copies.load(NAME, "1", "spark")
+    inputs = {
+        rescoring.FILES: (str(place.folder / "in"), 20),
+        rescoring.PREDICTIONS: (str(place.output), 20),
+        rescoring.DEAD_LETTERS: (f"{place.output}-dead-letters", 0),
+    }
+    for kind, (location, alive) in inputs.items():
+        rows = rescoring.parsed(spark, kind, location, JSON, "", 20_000)
+        again = str(place.folder / f"again-{kind}")
+        assert rescoring.run(spark, rows, model, again, kind)["rows_out"] == alive
+        if alive:
+            assert audit.digest(spark, again) == place.digest(spark)
+
+
+def test_the_audit_finds_what_is_lost_and_what_is_doubled(spark: SparkSession, place: Place) -> None:
+    place.write("a.json", tweets(0, 10))
+    place.write("b.json", tweets(10, 10))
+    service.serve(spark, place.serving())
+    (first, second) = sorted(place.output.glob("date=*/*.parquet"))
+    content = first.read_bytes()
+    first.unlink()
+    assert place.audit(spark).gaps[0].startswith("batch 0: its manifest has 10 predictions and 0 dead letters")
+    first.write_bytes(content)
+    second.with_name(second.name.replace("-0.parquet", "-1.parquet")).write_bytes(second.read_bytes())
+    gaps = place.audit(spark).gaps
+    assert any("stands 2 times in the files (10 such)" in gap for gap in gaps)
+    second.with_name(second.name.replace("-0.parquet", "-1.parquet")).unlink()
+    (place.checkpoint / "manifests/0.json").unlink()
+    assert place.audit(spark).gaps[0] == "batch 0 has no manifest, later ones have"
