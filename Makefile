@@ -1,10 +1,10 @@
 # `make help` lists the targets. Java 17 and Python 3.11 are all that has to be there; everything else goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve up down status test check test-spark35 chaos bench-train package docs lock clean
+.PHONY: help setup run serve up down status test check test-spark35 chaos drain bench-serve bench-train package docs lock clean
 # ARGS goes to the command behind a target. DATA and TRAIN_ARGS reach local/run.sh through the environment,
 # where spaces do no harm.
 ARGS ?=
-export DATA TRAIN_ARGS
+export DATA TRAIN_ARGS CHECKPOINT
 # No client reports usage or looks for a cloud's metadata of its own accord.
 export MLFLOW_DISABLE_TELEMETRY = true
 export DO_NOT_TRACK = 1
@@ -22,6 +22,9 @@ run: ## Train on DATA=path, else on data_raw/sentiment140/, else on a sample of 
 
 serve: ## Show a stream's predictions until Ctrl-C: broker, champion of make run, tweets from DATA=path
 	@local/serve.sh
+
+drain: ## Ask a stream to complete its batch and end (CHECKPOINT=path or gs://...)
+	@local/drain.sh
 
 up: ## Start the local services (KAFKA_PORT= chooses another port than 9092), write .local/env
 	@local/setup.sh
@@ -52,6 +55,10 @@ test-spark35: ## Run the Spark tests on Spark 3.5.3, in .venv-spark35
 chaos: ## Do every fault to a stream and see that no message is lost or doubled (ARGS="--only points,frozen")
 	@local/setup.sh
 	PYTHONPATH=code:local:tests .venv/bin/python -m chaos $(ARGS)
+
+bench-serve: ## Rows per second and latency of the stream beside what one would write instead (ARGS="...")
+	@local/setup.sh
+	.venv/bin/python benchmarks/serve.py $(ARGS)
 
 bench-train: ## Time and score the training beside plain Spark and scikit-learn (ARGS="...")
 	@local/setup.sh

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from broker import Broker
+from chaos.zoo import Zoo
 from pyspark.sql import DataFrame, SparkSession
 from services import free_port
-
-from chaos.zoo import Zoo
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ["SENTIMENT_DRIVER_MEMORY"] = "2g"

@@ -60,7 +60,7 @@ def story(spark: SparkSession, broker: Broker, tmp_path_factory: pytest.TempPath
         place.feed(100)
         place.await_all(stream, extra=len(POISON))
         drain = place.checkpoint / "control" / "drain"
-        drain.parent.mkdir()
+        drain.parent.mkdir(exist_ok=True)
         drain.write_text(json.dumps({}))
         stream.ends(0)
         drained = checks.rows(place.output)

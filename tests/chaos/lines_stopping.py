@@ -19,7 +19,7 @@ def drain(place: Place) -> None:
     """Asked to drain within a batch: 0, and the batch is complete; the next life goes on."""
     stream = _in_a_large_batch(place)
     request = place.checkpoint / "control" / "drain"
-    request.parent.mkdir()
+    request.parent.mkdir(exist_ok=True)
     request.write_text(json.dumps({"asked": time.time()}))
     stream.ends(0)
     _is_complete(place, "a drain")

@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from chaos import zoo
 from chaos.cluster import Cluster
 from chaos.place import Place
-from chaos.stream import Broken, Stream
+from chaos.stream import Broken
 
 WORKER = "pyspark.daemon"
 EXECUTOR = "CoarseGrainedExecutorBackend"
@@ -38,8 +39,7 @@ def _die(place: Place, master: str, victims: list[str]) -> None:
         intent = place.checkpoint / "intents" / f"{before + 1}.json"
         stream.wait_until(intent.exists, "to begin the slow batch")
         time.sleep(BUSY_SECONDS)
-        killed = _kill(stream, victim)
-        if not killed:
+        if not _kill(victim):
             raise Broken(f"no {victim} to kill")
         if (place.checkpoint / "manifests" / f"{before + 1}.json").exists():
             raise Broken(f"the {victim} was killed too late: its batch was complete")
@@ -49,24 +49,24 @@ def _die(place: Place, master: str, victims: list[str]) -> None:
     place.settle(stream)
 
 
-def _kill(stream: Stream, name: str) -> int:
-    """SIGKILL to the working processes of that name that belong to this stream; how many."""
-    del stream
-    marker = f"{name}"
-    found = 0
-    mine = _descendants(os.getpid())
-    for pid in mine:
-        try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        is_daemon_itself = name == WORKER and any(child in mine for child in _children(pid))
-        if marker in command and not is_daemon_itself:
+def _kill(name: str) -> int:
+    """SIGKILL to what belongs to this process and bears that name: every Python worker, or one executor; how many."""
+    mine = {pid: _command(pid) for pid in _descendants(os.getpid())}
+    named = [pid for pid, command in mine.items() if name in command]
+    if name == WORKER:
+        named = [pid for pid in named if not _children(pid)]  # the daemon that forks them lives on
+    victims = named if name == WORKER else named[:1]
+    for pid in victims:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-            found += 1
-            if name == EXECUTOR:
-                break
-    return found
+    return len(victims)
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _descendants(pid: int) -> list[int]:
