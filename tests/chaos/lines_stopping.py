@@ -23,7 +23,7 @@ def drain(place: Place) -> None:
     request.write_text(json.dumps({"asked": time.time()}))
     stream.ends(0)
     _is_complete(place, "a drain")
-    place.settle(place.start(max_offsets_per_trigger=LARGE_BATCH))
+    place.settle()
 
 
 def terminated_python(place: Place) -> None:
@@ -32,7 +32,7 @@ def terminated_python(place: Place) -> None:
     os.kill(stream.process.pid, signal.SIGTERM)
     stream.ends(128 + signal.SIGTERM)
     _is_complete(place, "SIGTERM")
-    place.settle(place.start(max_offsets_per_trigger=LARGE_BATCH))
+    place.settle()
 
 
 def terminated_submit(place: Place) -> None:
@@ -40,7 +40,7 @@ def terminated_submit(place: Place) -> None:
     stream = _in_a_large_batch(place, master=LOCAL_MASTER)
     os.kill(stream.process.pid, signal.SIGTERM)
     stream.ends(128 + signal.SIGTERM)
-    place.settle(place.start(max_offsets_per_trigger=LARGE_BATCH))
+    place.settle()
 
 
 def output_below_a_file(place: Place) -> None:
@@ -106,7 +106,7 @@ def _full(place: Place, limit: int) -> None:
     place.feed(1_000)
     code = stream.wait()
     said = [line for line in stream.text.splitlines() if line.startswith(f"{SCRIPT}: error: ")]
-    if code <= 0 or len(said) > 1:
+    if code <= 0 or len(said) != 1:
         raise Broken(f"want a non-zero end and one line, got {code} and {said}")
     place.settle()
 

@@ -155,7 +155,7 @@ class Place:
 
     def settle(self, stream: Stream | None = None) -> None:
         """Have the stream (or a new one) complete everything; then kill it and count."""
-        stream = stream or self.start()
+        stream = stream or self.start(max_offsets_per_trigger=UNDER_LOAD)
         self.await_all(stream)
         stream.kill()
         self.every_message_once()

@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from sentiment.jobs import ArgumentsError
 from sentiment.progress import log
+from sentiment.tracking import brief
 
 MLFLOW_SECONDS = 60.0
 WAITING_BATCHES = 1_000
@@ -151,15 +152,15 @@ class Metrics:
             taken = []
             while not self._queue.empty():
                 taken.append(self._queue.get_nowait())
-            if taken:
-                try:
+            try:
+                if taken:
                     run_id = run_id or _new_run(client, tags)
                     client.log_batch(run_id, _summed(taken, self._state()))
-                except Exception as error:  # noqa: BLE001  figures may be lost, predictions may not
-                    log.warning("MLflow took no figures: %s", error)
-            if ended:
-                if run_id:
+                if ended and run_id:
                     client.set_terminated(run_id)
+            except Exception as error:  # noqa: BLE001  figures may be lost, predictions may not
+                log.warning("MLflow took no figures: %s", brief(error))
+            if ended:
                 return
 
 

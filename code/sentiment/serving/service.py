@@ -56,6 +56,7 @@ def _run(spark: SparkSession, serving: Serving, checkpoint: Checkpoint, lease: L
     processor = BatchProcessor(serving, checkpoint, lease, keeper, metrics.report, _pause)
     processor.topics()
     keeper.start()
+    lease.check()  # a model takes long to load, and two queries on one checkpoint would end each other
     copies.keep_only(_wanted_copies(checkpoint, keeper))
     if serving.metrics_port:
         metrics.serve(serving.metrics_port)
