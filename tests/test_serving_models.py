@@ -36,7 +36,7 @@ def test_a_moved_alias_is_swapped_in_between_batches_only(spark: SparkSession, z
 
 
 REASONS = {
-    "corrupt": "cannot be loaded",
+    "corrupt": "is damaged",
     "truncated": "cannot be loaded",
     "wrong-schema": "lacks probability",
     "other-Spark": "was made with Spark 2.4.8",

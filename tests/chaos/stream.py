@@ -18,7 +18,7 @@ from services import ROOT
 CODE = ROOT / "code"
 SCRIPT = "streaming_serving_mlflow_hdfs_kafka.py"
 RUNS = "the stream runs"
-START_SECONDS = 120.0
+START_SECONDS = 180.0
 LOOK_SECONDS = 0.1
 LAST_WORDS_SECONDS = 3.0
 SHORT_LIVED = "-XX:TieredStopAtLevel=1"
