@@ -103,15 +103,9 @@ class Bench:
             options = ("--bootstrap", self.broker.bootstrap, "--topic", "tweets", "--per-batch", self.per_batch)
             script = ROOT / "benchmarks/peers/streams.py"
             self.run(name, script, peer, *options, "--model", self.model_folder(), "--work", place)
-        commits = sorted(
-            (int(path.name), path.stat().st_mtime) for path in (place / "checkpoint/commits").glob("[0-9]*")
-        )
-        times = [moment for _, moment in commits]
-        if len(times) < DROPPED + 3:
-            raise jobs.DataError(f"{name}: want {DROPPED + 3} batches or more, found {len(times)}")
+        found = rows_per_second(place, self.rows, self.per_batch)
         shutil.rmtree(place / "out")
-        whole = len(times) - 1 if self.rows % self.per_batch else len(times)
-        return (whole - DROPPED) * self.per_batch / (times[whole - 1] - times[DROPPED - 1])
+        return found
 
     def live(self, seconds: int, rate: int) -> dict[str, float]:
         """Latency from Kafka to Kafka in seconds, p50, p95 and p99, at `rate` messages per second, trigger 0."""
@@ -144,6 +138,16 @@ class Bench:
 
     def _background(self, name: str, command: list[object]) -> "latency.Background":
         return latency.Background([sys.executable, *map(str, command)], self.work / f"{name}.log", self.env)
+
+
+def rows_per_second(place: Path, rows: int, per_batch: int) -> float:
+    """From the times of a query's commits; the first DROPPED batches and a last one that is not full do not count."""
+    commits = sorted((int(path.name), path.stat().st_mtime) for path in (place / "checkpoint/commits").glob("[0-9]*"))
+    times = [moment for _, moment in commits]
+    if len(times) < DROPPED + 3:
+        raise jobs.DataError(f"{place}: want {DROPPED + 3} batches or more, found {len(times)}")
+    last = len(times) - (1 if rows % per_batch else 0) - 1
+    return (last - DROPPED + 1) * per_batch / (times[last] - times[DROPPED - 1])
 
 
 def texts(data: Path) -> list[str]:

@@ -15,7 +15,7 @@ from services import free_port
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ["SENTIMENT_DRIVER_MEMORY"] = "2g"
 os.environ["NO_GCE_CHECK"] = "true"
-# Tests are many short jobs: the JVM's second compiler costs them more than it gives (64 s instead of 100 s for four files).
+# Tests are many short jobs: the second compiler costs more than it gives (64 s instead of 100 s for four files).
 os.environ["SPARK_SUBMIT_OPTS"] = "-XX:TieredStopAtLevel=1"
 for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"):
     os.environ.pop(variable, None)  # a test never writes to a registry that it did not make

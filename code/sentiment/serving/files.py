@@ -1,6 +1,7 @@
 """Rows of a batch as files whose names depend on the batch alone: writing them again replaces them, never adds."""
 
 import math
+import uuid
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -41,12 +42,15 @@ def publish(
         kind: parquet or json.
     """
     name = stem(query, batch)
-    staging = storage.join(folder, _STAGING, name)
+    # A folder of its own: what a driver that has lost the checkpoint still writes must not come in with ours.
+    staging = storage.join(folder, _STAGING, f"{name}-{uuid.uuid4().hex[:8]}")
     if replayed:
-        storage.delete(spark, staging)
+        for left in storage.folders(spark, storage.join(folder, _STAGING)):
+            if left.startswith(name):
+                storage.delete(spark, storage.join(folder, _STAGING, left))
     if frame is not None:
         parts = math.ceil(rows / ROWS_PER_FILE)
-        whole = frame.coalesce(1) if parts == 1 else frame.repartition(parts)
+        whole = frame.coalesce(1) if parts == 1 else frame.repartition(parts, *frame.columns[:1])
         writer = whole.write.mode("overwrite").partitionBy("date").option("maxRecordsPerFile", ROWS_PER_FILE)
         writer.format(kind).save(staging)
     if replayed:
