@@ -176,7 +176,7 @@ class Sender:
             raise self._undelivered(self._error) from self._error
 
     def _undelivered(self, error: BaseException) -> DataError:
-        reason = kafka_clients.one_line(error)
+        reason = jobs.one_line(error)
         return DataError(f"--kafka-topic {self.topic}: a message could not be delivered: {reason}")
 
 

@@ -95,15 +95,15 @@ def test_without_a_champion_it_names_make_run_and_makes_no_registry(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-# A stream that says what it was given, answers /health, sends predictions, and tells that it was asked to stop.
+# A stream that says what it was given, answers /health, sends a prediction for each message, so none before the
+# producer is at work, and tells that it was asked to stop.
 STREAM = """
-import http.server, os, signal, sys, threading, time
-from kafka import KafkaProducer
+import http.server, os, signal, sys, threading
+from kafka import KafkaConsumer, KafkaProducer
 def predict():
     producer = KafkaProducer(bootstrap_servers=sys.argv[2])
-    while True:
+    for message in KafkaConsumer("sentiment-input", bootstrap_servers=sys.argv[2], auto_offset_reset="earliest"):
         producer.send("sentiment-predictions", b'{"sentiment": "positive"}')
-        time.sleep(0.2)
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers()

@@ -26,6 +26,11 @@ class EndedBySignalError(Exception):
         self.exit_code = 128 + number
 
 
+def one_line(error: BaseException) -> str:
+    """An error's text in one line, its kind if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a job script's `main`; a user's mistake becomes one line on stderr and exit code 1 or 2.
 

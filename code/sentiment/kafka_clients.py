@@ -8,7 +8,7 @@ from typing import Any
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 
-from sentiment.jobs import DataError
+from sentiment.jobs import DataError, one_line
 
 CONNECT_SECONDS = 20
 """How long a broker that does not answer is waited for."""
@@ -73,8 +73,3 @@ def idempotent_producer(servers: str, topic: str, **settings: Any) -> KafkaProdu
 def unreachable(servers: str, error: BaseException) -> DataError:
     """The error of a broker that does not answer."""
     return DataError(f"--kafka-bootstrap {servers}: want a Kafka broker, got no answer: {one_line(error)}")
-
-
-def one_line(error: BaseException) -> str:
-    """An error's text in one line, its kind if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -9,7 +9,7 @@ from typing import Any
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 
-from sentiment.jobs import DataError
+from sentiment.jobs import DataError, one_line
 
 
 def join(base: str, *parts: str) -> str:
@@ -212,7 +212,7 @@ def replace_dataset(frame: DataFrame, location: str) -> None:
 def first_line(error: BaseException) -> str:
     """An error as one line; of one that comes from Java the innermost message, without its stack."""
     if not isinstance(error, Py4JJavaError):
-        return " ".join(str(error).split()) or type(error).__name__
+        return one_line(error)
     cause = error.java_exception
     while cause.getCause() is not None:
         cause = cause.getCause()

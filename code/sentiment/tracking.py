@@ -16,14 +16,15 @@ import pyspark
 from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 from sqlalchemy.exc import SQLAlchemyError
 
 import sentiment
-from sentiment import plots
+from sentiment import plots, storage
 from sentiment.evaluation import Scores, most_confident_mistakes
-from sentiment.jobs import DataError
+from sentiment.jobs import DataError, one_line
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 PATIENCE = {
@@ -66,8 +67,13 @@ def without_secrets(uri: str) -> str:
 
 def brief(error: BaseException) -> str:
     """An error's message as one short line."""
-    message = " ".join(str(error).split()) or type(error).__name__
+    message = one_line(error)
     return message if len(message) <= 200 else f"{message[:200]} ..."
+
+
+def java_line(error: BaseException) -> str:
+    """An error as one short line, the innermost of Java's messages where it comes from there."""
+    return storage.first_line(error) if isinstance(error, Py4JJavaError) else brief(error)
 
 
 @contextmanager

@@ -142,7 +142,8 @@ class Attempt:
 
     def _send(self, rows: _Rows, written: dict[str, Any]) -> None:
         """Publish predictions, and dead letters where they have a topic."""
-        topics = {role: replace(kafka.Topic(**each), bootstrap=self.sinks.bootstrap) for role, each in self._topics()}
+        planned = {role: kafka.Topic(**each) for role, each in self.intent["topics"].items()}
+        topics = {role: replace(topic, bootstrap=self.sinks.bootstrap) for role, topic in planned.items()}
         records = []
         if PREDICTIONS in topics and rows.alive is not None:
             alive = rows.alive.select(F.col("id").alias("key"), F.col(scoring.VALUE).alias("value"), "source")
@@ -159,10 +160,6 @@ class Attempt:
             except BaseException:
                 self.sends_tried = True
                 raise
-
-    def _topics(self) -> list[tuple[str, dict[str, Any]]]:
-        found: dict[str, dict[str, Any]] = self.intent["topics"]
-        return list(found.items())
 
     def _publish(self, records: list[kafka.Records], marker: kafka.Topic) -> None:
         headers = {name: str(self.intent[name]) for name in ("model_version", "query_id", "batch_id")}

@@ -5,10 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame
 
-from sentiment import storage
 from sentiment.progress import log
 from sentiment.serving import kafka
 from sentiment.serving.attempt import AFTER_MANIFEST, AFTER_OFFSETS, DEAD, PREDICTIONS, Attempt
@@ -17,7 +15,7 @@ from sentiment.serving.lease import Lease, LeaseLostError
 from sentiment.serving.settings import Serving
 from sentiment.serving.sources import FileChangedError
 from sentiment.serving.swap import Keeper
-from sentiment.tracking import brief
+from sentiment.tracking import java_line
 
 LONGEST_WAIT_SECONDS = 30.0
 
@@ -117,8 +115,3 @@ class BatchProcessor:
                 self.stopping.wait(min(pause, left))
                 pause = min(2 * pause, LONGEST_WAIT_SECONDS)
                 self.lease.check()
-
-
-def java_line(error: BaseException) -> str:
-    """An error as one short line, the innermost of Java's messages where it comes from there."""
-    return storage.first_line(error) if isinstance(error, Py4JJavaError) else brief(error)

@@ -1,7 +1,6 @@
 """What a stream remembers beside Spark's own checkpoint: settings, intents, manifests, requests."""
 
 import json
-import time
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -86,10 +85,6 @@ class Checkpoint:
     def drain_asked(self) -> bool:
         """Whether somebody asked the stream to complete its batch and end."""
         return storage.exists(self.spark, self.path(DRAIN))
-
-    def ask_drain(self) -> None:
-        """Ask the stream that runs on this checkpoint to complete its batch and end."""
-        storage.replace_text(self.spark, self.path(DRAIN), _text({"asked": time.time()}))
 
     def forget_drain(self) -> None:
         """Remove a request that an earlier life has answered."""

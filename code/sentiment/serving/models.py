@@ -22,7 +22,7 @@ from sentiment.jobs import DataError
 from sentiment.registry import ODD_TEXTS
 from sentiment.serving import pyfunc
 from sentiment.serving.settings import ModelChoice
-from sentiment.tracking import brief
+from sentiment.tracking import brief, java_line
 
 STAGES = {"champion": "Production", "challenger": "Staging"}
 SPARK, PYFUNC = "spark", "pyfunc"
@@ -144,7 +144,7 @@ class Copies:
         except UnfitModelError:
             raise
         except Exception as error:
-            raise UnfitModelError(f"version {version} cannot be loaded: {_reason(error)}") from error
+            raise UnfitModelError(f"version {version} cannot be loaded: {java_line(error)}") from error
         return Loaded(name, version, lambda rows: _applied(pipeline, rows))
 
     def drop(self, name: str, version: str) -> None:
@@ -178,7 +178,7 @@ def check(spark: SparkSession, model: Loaded) -> None:
     except UnfitModelError:
         raise
     except Exception as error:
-        raise UnfitModelError(f"version {model.version} cannot score: {_reason(error)}") from error
+        raise UnfitModelError(f"version {model.version} cannot score: {java_line(error)}") from error
     if len(rows) != len(texts):
         raise UnfitModelError(f"version {model.version} gave {len(rows)} rows for {len(texts)} texts")
     for place, text in enumerate(texts):
@@ -204,9 +204,3 @@ def _applied(pipeline: Any, rows: DataFrame) -> DataFrame:
         vector_to_array(F.col("probability"))[1].alias("score"),
     )
     return scored
-
-
-def _reason(error: BaseException) -> str:
-    message = brief(error)
-    java = getattr(error, "java_exception", None)
-    return storage.first_line(error) if java is not None else message

@@ -45,7 +45,7 @@ def scorer(spark: SparkSession, location: str, key: str) -> Callable[[DataFrame]
 _WORKER_MODELS: dict[str, Any] = {}
 
 
-def predicted(archive: str, texts: Any) -> Any:
+def predicted(archive: str, texts: pd.Series) -> pd.DataFrame:
     """Runs in a Python worker: predictions of a pyfunc model as a frame with prediction and score.
 
     The model may give a frame with `prediction` and `probability` or `score`, an array of (P(negative), P(positive)),

@@ -13,13 +13,14 @@ from sentiment import jobs, storage, tracking
 from sentiment.jobs import ArgumentsError, DataError
 from sentiment.progress import log
 from sentiment.serving import kafka, sources
-from sentiment.serving.batch import BatchProcessor, java_line
+from sentiment.serving.batch import BatchProcessor
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
 from sentiment.serving.lease import Lease
 from sentiment.serving.metrics import Metrics
 from sentiment.serving.models import Copies, Registry
 from sentiment.serving.settings import FILE, Serving
 from sentiment.serving.swap import Keeper
+from sentiment.tracking import java_line
 
 LOOK_SECONDS = 0.5
 COMMIT_SECONDS = 5.0
