@@ -112,21 +112,38 @@ def test_a_script_without_the_package_says_in_one_line_what_to_submit(script: Pa
     assert "--py-files dist/sentiment.zip" in done.stderr
 
 
+# One process for them all: what --py-files does for the first it does for the others.
+EACH = """
+import pathlib, runpy, sys
+for script in sorted(pathlib.Path(sys.argv[1]).glob("*.py")):
+    sys.argv = [script.name, "--help"]
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    except SystemExit as end:
+        assert end.code == 0, (script, end.code)
+"""
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
 def test_no_script_is_named_like_a_module_of_the_standard_library(script: Path) -> None:
     assert script.stem not in sys.stdlib_module_names
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("form", ["self-contained", "py-files"])
 @pytest.mark.parametrize("name", NAMES)
-def test_spark_submit_starts_every_script_from_an_empty_folder(
-    dist: Dist, name: str, form: str, tmp_path: Path
-) -> None:
-    done = submit([*dist.job(form, name), "--help"], tmp_path)
+def test_spark_submit_starts_every_script_from_an_empty_folder(dist: Dist, name: str, tmp_path: Path) -> None:
+    done = submit([*dist.job("self-contained", name), "--help"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"usage: {name} ")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.spark
+def test_every_script_finds_the_package_in_py_files(dist: Dist, tmp_path: Path) -> None:
+    (tmp_path / "each.py").write_text(EACH, encoding="utf-8")
+    done = submit([*dist.job("py-files", "each.py")[:-1], str(tmp_path / "each.py"), str(dist.code)], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("usage: ")] == NAMES
 
 
 @pytest.mark.spark
