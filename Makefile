@@ -1,10 +1,10 @@
 # `make help` lists the targets. Java 17 and Python 3.11 are all that has to be there; everything else goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve drain up down status test check test-spark35 chaos bench-serve bench-train package docs lock clean
+.PHONY: help setup run promote rollback history serve drain up down status test check test-spark35 chaos bench-serve bench-train package docs lock clean
 # ARGS goes to the command behind a target. DATA and TRAIN_ARGS reach local/run.sh through the environment,
 # where spaces do no harm.
 ARGS ?=
-export DATA TRAIN_ARGS CHECKPOINT
+export DATA TRAIN_ARGS GATE_ARGS CHECKPOINT TO REASON
 # No client reports usage or looks for a cloud's metadata of its own accord.
 export MLFLOW_DISABLE_TELEMETRY = true
 export DO_NOT_TRACK = 1
@@ -17,8 +17,20 @@ help: ## List these targets
 setup: ## Make .venv from requirements.txt (once; PYTHON= and JAVA_HOME= choose others than those on PATH)
 	@local/setup.sh
 
-run: ## Train on DATA=path, else on data_raw/sentiment140/, else on a sample of its own (TRAIN_ARGS="...")
+run: ## Train on DATA=path, data_raw/sentiment140/ or a sample of its own, then the gate (TRAIN_ARGS="...", GATE_ARGS="...")
 	@local/run.sh
+
+promote: ## Make the challenger champion if it is good enough (ARGS="--dry-run")
+	@local/setup.sh
+	@.venv/bin/python ci-cd/promote-model.py $(ARGS)
+
+rollback: ## Go back to the version that was champion before (REASON="why", TO=version)
+	@local/setup.sh
+	@.venv/bin/python ci-cd/rollback-model.py --to "$${TO:-previous}" --reason "$$REASON" $(ARGS)
+
+history: ## Show what was live from when to when (ARGS="--at 2026-11-21T12:00")
+	@local/setup.sh
+	@.venv/bin/python ci-cd/model-history.py $(ARGS)
 
 serve: ## Show a stream's predictions until Ctrl-C: broker, champion of make run, tweets from DATA=path
 	@local/serve.sh

@@ -202,8 +202,9 @@ def show(result: dict[str, Any]) -> None:
     for name, value in result["rows_per_second"].items():
         print(f"{name:<28} {value:>9,.0f} {value / limit:>13.2f}")
     if "latency_seconds" in result:
-        figures = "  ".join(f"{name} {value:.2f} s" for name, value in result["latency_seconds"].items())
-        print(f"\nlatency, Kafka to Kafka: {figures}")
+        latencies = result["latency_seconds"]
+        figures = "  ".join(f"{name} {value:.2f} s" for name, value in latencies.items() if name != "messages")
+        print(f"\nlatency, Kafka to Kafka: {figures}  ({latencies['messages']:,.0f} messages)")
     if "swaps" in result:
         print("swaps: " + "  ".join(f"{name} {value:.3g}" for name, value in result["swaps"].items()))
 

@@ -3,6 +3,7 @@
 #
 # DATA         a Sentiment140 file or folder; without it data_raw/sentiment140/, else a sample made on the spot
 # TRAIN_ARGS   more arguments for code/train_and_log.py
+# GATE_ARGS    more arguments for ci-cd/promote-model.py
 set -euo pipefail
 unset CDPATH
 caller=$PWD
@@ -55,8 +56,29 @@ else
   data=data_raw/sample
 fi
 
-step 'Step 1 of 3: clean the tweets' code/preprocess.py --input "$data" --output data_clean/
-step 'Step 2 of 3: split them' code/create_splits.py --input data_clean/ --output data_clean/splits/
-# TRAIN_ARGS holds several words.
+step 'Step 1 of 4: clean the tweets' code/preprocess.py --input "$data" --output data_clean/
+step 'Step 2 of 4: split them' code/create_splits.py --input data_clean/ --output data_clean/splits/
+# TRAIN_ARGS and GATE_ARGS hold several words.
 # shellcheck disable=SC2086
-step 'Step 3 of 3: train, compare and register' code/train_and_log.py --data data_clean/splits/ ${TRAIN_ARGS:-}
+step 'Step 3 of 4: train, compare and register' code/train_and_log.py --data data_clean/splits/ ${TRAIN_ARGS:-}
+
+# The gate looks where the training has registered its models.
+gate=()
+# shellcheck disable=SC2086
+set -- ${TRAIN_ARGS:-}
+while [ $# -gt 0 ]; do
+  case $1 in
+    --mlflow-uri=* | --ledger=*) gate+=("$1") ;;
+    --registered-model-name=*) gate+=(--model-name "${1#*=}-best") ;;
+    --mlflow-uri | --ledger) gate+=("$1" "${2:-}") ;;
+    --registered-model-name) gate+=(--model-name "${2:-}-best") ;;
+  esac
+  shift
+done
+echo '== Step 4 of 4: is it good enough to go live?'
+status=0
+# shellcheck disable=SC2086
+.venv/bin/python ci-cd/promote-model.py ${gate[@]+"${gate[@]}"} ${GATE_ARGS:-} || status=$?
+if [ "$status" != 0 ] && [ "$status" != 3 ]; then # 3: the champion stays, and the reasons were told
+  exit "$status"
+fi

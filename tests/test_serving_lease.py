@@ -1,5 +1,6 @@
 """One driver per checkpoint: who comes later waits, who was passed over stops."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -28,12 +29,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return []
 
 
+def take(lease: Lease, said: list[str]) -> None:
+    lease.claim()
+    lease.wait(said.append)
+
+
 def test_a_released_lease_is_taken_at_once(spark: SparkSession, tmp_path: Path, quick: list[str]) -> None:
     first = Lease(spark, str(tmp_path))
-    first.take(quick.append)
+    take(first, quick)
     first.release()
     second = Lease(spark, str(tmp_path))
-    second.take(quick.append)
+    take(second, quick)
     second.release()
     assert (first.epoch, second.epoch) == (1, 2)
     assert quick == []
@@ -41,14 +47,28 @@ def test_a_released_lease_is_taken_at_once(spark: SparkSession, tmp_path: Path, 
 
 def test_a_newcomer_outbids_the_owner_who_then_stops(spark: SparkSession, tmp_path: Path, quick: list[str]) -> None:
     first, second = Lease(spark, str(tmp_path)), Lease(spark, str(tmp_path))
-    first.take(quick.append)
+    take(first, quick)
     first.check()
-    second.take(quick.append)
+    take(second, quick)
     assert "waiting up to" in quick[0]
     with pytest.raises(LeaseLostError, match="another driver has taken over"):
         first.check()
     second.check()
     second.release()
+
+
+def test_the_time_since_the_claim_counts(spark: SparkSession, tmp_path: Path, quick: list[str]) -> None:
+    killed, newcomer = Lease(spark, str(tmp_path)), Lease(spark, str(tmp_path))
+    take(killed, quick)
+    killed._ended.set()  # no renewal and no release, as after kill -9
+    time.sleep(0.3)
+    newcomer.claim()
+    time.sleep(lease.QUIET_SECONDS)
+    began = time.monotonic()
+    newcomer.wait(quick.append)
+    assert time.monotonic() - began < 0.4
+    assert quick == []
+    newcomer.release()
 
 
 def test_an_owner_that_could_not_renew_stops_by_its_own_clock(
@@ -57,7 +77,7 @@ def test_an_owner_that_could_not_renew_stops_by_its_own_clock(
     monkeypatch.setattr(lease, "RENEW_SECONDS", 3600.0)
     clock = Clock()
     frozen = Lease(spark, str(tmp_path), clock)
-    frozen.take(quick.append)
+    take(frozen, quick)
     clock.now = lease.STALE_SECONDS - 1
     frozen.check()
     clock.now = lease.STALE_SECONDS + 1

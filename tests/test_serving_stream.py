@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from sentiment import jobs, tracking
 from sentiment.serving import audit, files, models, rescoring, scoring, service, sources
+from sentiment.serving.attempt import AFTER_MANIFEST
 from sentiment.serving.settings import FILE, JSON, ModelChoice, Serving, Sinks, Source
 
 pytestmark = pytest.mark.spark
@@ -97,6 +98,24 @@ def test_a_replayed_batch_adds_nothing_and_changes_nothing(spark: SparkSession, 
         assert place.audit(spark).gaps == []
         assert place.digest(spark) == before
         assert sorted(place.output.glob("date=*/*.parquet")) == names
+
+
+def test_no_batch_needs_code_that_another_batch_did_not_need(spark: SparkSession, place: Place) -> None:
+    kept: list[int] = []
+
+    def generated(step: str, _number: int) -> None:
+        if step == AFTER_MANIFEST:
+            metrics = spark._jvm.org.apache.spark.metrics.source.CodegenMetrics  # type: ignore[union-attr]
+            kept.append(metrics.METRIC_COMPILATION_TIME().getCount())
+
+    for number in range(4):
+        place.write(f"{number}.json", tweets(20 * number, 20))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(service, "pause", generated)
+        service.serve(spark, place.serving())
+    assert len(kept) == 4
+    assert kept[2] == kept[1]
+    assert kept[3] == kept[2]
 
 
 def test_a_new_life_over_the_same_output_adds_rows_and_replaces_none(spark: SparkSession, place: Place) -> None:

@@ -186,6 +186,7 @@ RUNS = [
     "code/preprocess.py --input {data} --output data_clean/",
     "code/create_splits.py --input data_clean/ --output data_clean/splits/",
     "code/train_and_log.py --data data_clean/splits/",
+    "ci-cd/promote-model.py",
 ]
 SAMPLE = "code/sample_tweets.py --rows 20000 --output data_raw/sample/".replace(" ", ",")
 
@@ -195,7 +196,8 @@ def ready(checkout: Checkout) -> Checkout:
     """A checkout whose set-up is done and whose Python only writes down what it is to run."""
     executable(checkout.root / "local" / "setup.sh", "echo setup >>log")
     executable(
-        checkout.root / ".venv" / "bin" / "python", 'IFS=","; echo "$*" >>log\n[ "$1" != "${FAIL:-}" ] || exit 7'
+        checkout.root / ".venv" / "bin" / "python",
+        'IFS=","; echo "$*" >>log\n[ "$1" != "${FAIL:-}" ] || exit ${FAIL_CODE:-7}',
     )
     return checkout
 
@@ -216,7 +218,19 @@ def test_data_is_what_the_jobs_read(ready: Checkout) -> None:
     data = f"{ready.root}/my tweets.csv"
     done = ready.run("run.sh", DATA="my tweets.csv", TRAIN_ARGS="--models gbt --seed 1")
     assert done.returncode == 0
-    assert ready.log() == ["setup", *runs(data)[:-1], runs(data)[-1] + ",--models,gbt,--seed,1"]
+    *before, train, gate = runs(data)
+    assert ready.log() == ["setup", *before, f"{train},--models,gbt,--seed,1", gate]
+
+
+def test_the_gate_looks_where_the_training_registered_and_may_keep_the_champion(ready: Checkout) -> None:
+    (ready.root / "tweets.csv").touch()
+    arguments = "--registered-model-name mine --mlflow-uri sqlite:///m.db --seed 1 --ledger=there"
+    keeping = {"FAIL": "ci-cd/promote-model.py", "FAIL_CODE": "3"}
+    done = ready.run("run.sh", DATA="tweets.csv", TRAIN_ARGS=arguments, GATE_ARGS="--dry-run", **keeping)
+    assert done.returncode == 0
+    where = "--model-name,mine-best,--mlflow-uri,sqlite:///m.db,--ledger=there"
+    assert ready.log()[-1] == f"ci-cd/promote-model.py,{where},--dry-run"
+    assert ready.run("run.sh", DATA="tweets.csv", FAIL="ci-cd/promote-model.py", FAIL_CODE="1").returncode == 1
 
 
 @pytest.mark.parametrize(

@@ -98,13 +98,37 @@ def add_thinning(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_training(parser: argparse.ArgumentParser) -> None:
-    """What is trained, how, and where it is registered."""
+def add_mlflow_uri(parser: argparse.ArgumentParser) -> None:
+    """Where runs and models are."""
     parser.add_argument(
         "--mlflow-uri",
         default=os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI,
         help="MLflow tracking server or database; MLFLOW_TRACKING_URI sets another default",
     )
+
+
+def add_ledger(parser: argparse.ArgumentParser) -> None:
+    """Where it is written down what is live."""
+    parser.add_argument(
+        "--ledger",
+        default=os.environ.get("SENTIMENT_LEDGER"),
+        help="local folder or gs://BUCKET/FOLDER for the record of what was live when; the same for all commands "
+        "(default: ledger/ beside MLflow's artifacts); SENTIMENT_LEDGER sets another default",
+    )
+
+
+def add_live_model(parser: argparse.ArgumentParser) -> None:
+    """Which registered model's live version is asked for or moved."""
+    add_mlflow_uri(parser)
+    parser.add_argument(
+        "--model-name", type=model_name, default="twitter-sentiment-model-best", help="registered model"
+    )
+    add_ledger(parser)
+
+
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """What is trained, how, and where it is registered."""
+    add_mlflow_uri(parser)
     parser.add_argument("--mlflow-experiment", default="default", help="MLflow experiment, made if it is new")
     parser.add_argument(
         "--registered-model-name",
@@ -130,6 +154,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="hold the feature table in memory; without it, it is computed once too, but read from local disk",
     )
+    add_ledger(parser)
 
 
 def settings(args: argparse.Namespace, source: str, splitting: dict[str, Any]) -> Settings:
@@ -143,5 +168,6 @@ def settings(args: argparse.Namespace, source: str, splitting: dict[str, Any]) -
         num_features=args.num_features,
         in_memory=args.enable_caching,
         splitting=splitting,
+        ledger=args.ledger or "",
         options=Options(names=args.models, seed=args.seed, cv_folds=args.cv_folds if args.enable_cv else 0),
     )

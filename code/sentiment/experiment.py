@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sentiment import evaluation, features, progress, registry, report, splits, storage, tracking, training
 from sentiment.evaluation import Scores
 from sentiment.jobs import DataError
+from sentiment.live.ledger import Ledger, announce_best, open_ledger
 from sentiment.progress import Progress, log
 from sentiment.training import Options, Trained, Trainer
 
@@ -33,6 +34,12 @@ class Settings:
     in_memory: bool
     splitting: dict[str, Any]
     options: Options
+    ledger: str = ""
+
+    @property
+    def best_name(self) -> str:
+        """The registered model that the best classifier becomes a version of."""
+        return f"{self.model_name}-{registry.BEST}"
 
 
 @dataclass
@@ -72,9 +79,11 @@ def train(spark: SparkSession, divided: dict[str, DataFrame], settings: Settings
     with steps.step("checking the output and the registry"):
         storage.write_json(spark, storage.join(settings.output, "run.json"), {"state": "running"})
         client = tracking.connect(settings.mlflow_uri)
+        ledger = open_ledger(client, settings.best_name, settings.ledger)
+        ledger.check()
     results = Results()
     try:
-        _train(spark, divided, settings, steps, work, client, results)
+        _train(spark, divided, settings, steps, work, client, ledger, results)
     finally:
         _leave_files(spark, settings, steps, work, results)
     print(report.table(settings, results, steps), flush=True)
@@ -102,6 +111,7 @@ def _train(
     steps: Progress,
     work: Path,
     client: MlflowClient,
+    ledger: Ledger,
     results: Results,
 ) -> None:
     tags = tracking.provenance()
@@ -133,7 +143,7 @@ def _train(
         if results.failed:
             mlflow.set_tag("failed", ",".join(results.failed))
         else:
-            job.register_best(results)
+            job.register_best(results, ledger)
     if results.failed:
         client.set_terminated(results.run_id, "FAILED")
 
@@ -179,7 +189,7 @@ class _Job:
         version = self._register(name, run.info.run_id, source, test, "trained by one of the suite's training jobs")
         return Logged(name, metrics, run.info.run_id, source, version)
 
-    def register_best(self, results: Results) -> None:
+    def register_best(self, results: Results, ledger: Ledger) -> None:
         """The best by dev accuracy as `<name>-best`: nothing is left of it unless it could be read back."""
         best = max(results.logged, key=lambda logged: logged.metrics["dev_accuracy"])
         why = f"best of {len(results.logged)} by dev accuracy: {best.name}, {best.metrics['dev_accuracy']:.4f}"
@@ -187,8 +197,8 @@ class _Job:
         tags = {**self.tags, "classifier": best.name}
         results.best_version = self._register(registry.BEST, best.run_id, best.source, test, why, tags)
         results.best = best.name
-        name = f"{self.settings.model_name}-{registry.BEST}"
-        results.best_aliases = registry.announce_best(self.client, name, results.best_version)
+        name = self.settings.best_name
+        results.best_aliases = announce_best(self.client, name, results.best_version, ledger)
 
     def _register(
         self, suffix: str, run_id: str, source: str, test: Scores, why: str, tags: dict[str, str] | None = None

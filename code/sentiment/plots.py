@@ -23,7 +23,7 @@ BINS = 10
 def draw_all(name: str, scores: Scores, folder: Path) -> list[Path]:
     """Write the four plots of one classifier as `<name>-<plot>.png` into a local folder; gives their paths."""
     drawings: dict[str, Callable[[Axes, Scores], None]] = {
-        "confusion-matrix": _confusion_matrix,
+        "confusion-matrix": confusion_matrix,
         "roc": _roc,
         "precision-recall": _precision_recall,
         "calibration": _calibration,
@@ -40,7 +40,8 @@ def draw_all(name: str, scores: Scores, folder: Path) -> list[Path]:
     return paths
 
 
-def _confusion_matrix(axes: Axes, scores: Scores) -> None:
+def confusion_matrix(axes: Axes, scores: Scores) -> None:
+    """Counts and shares by row on existing axes: labelled down, predicted across."""
     matrix = metrics.confusion_matrix(scores.labels, scores.predictions, labels=[0.0, 1.0])
     axes.imshow(matrix, cmap="Blues", vmin=0)
     for row in range(2):

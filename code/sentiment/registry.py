@@ -22,6 +22,7 @@ from sentiment.evaluation import Scores
 from sentiment.jobs import DataError
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+STAGES = {CHAMPION: "Production", CHALLENGER: "Staging"}
 ARTIFACT = "model"
 BEST = "best"
 
@@ -102,10 +103,18 @@ def read_back(spark: SparkSession, name: str, version: str, expected: Scores, sc
             )
 
 
-def announce_best(client: MlflowClient, name: str, version: str) -> list[str]:
-    """Give a new version of `<name>-best` its aliases: always challenger, and champion where there is none yet."""
-    client.set_registered_model_alias(name, CHALLENGER, version)
-    if CHAMPION in client.get_registered_model(name).aliases:
-        return [CHALLENGER]
-    client.set_registered_model_alias(name, CHAMPION, version)
-    return [CHALLENGER, CHAMPION]
+def standing(client: MlflowClient, name: str, alias: str) -> str | None:
+    """The version that `alias` means: the alias itself, else the newest version in its stage; None: neither is set.
+
+    Raises:
+        MlflowException: no such model, or the registry does not answer.
+    """
+    aliases = client.get_registered_model(name).aliases
+    if alias in aliases:
+        return str(aliases[alias])
+    staged = [
+        int(version.version)
+        for version in client.search_model_versions(f"name = '{name}'")
+        if version.current_stage == STAGES.get(alias)
+    ]
+    return str(max(staged)) if staged else None

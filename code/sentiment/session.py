@@ -24,6 +24,8 @@ SETTINGS = {
     "spark.sql.icu.caseMappings.enabled": "false",
     # Tables cached upon tables make plans whose text takes seconds to write, for the UI alone.
     "spark.sql.maxPlanStringLength": "2000",
+    # Spark 4 would else ask the JVM at every F.col() and select() for the line of Python that it stands on.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.sql.shuffle.partitions": "8",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",

@@ -1,7 +1,6 @@
 """Files and folders behind URIs (local, `gs://`, `hdfs://`), all through Hadoop's FileSystem as Spark sees it."""
 
 import json
-import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 
 from sentiment.jobs import DataError, one_line
+from sentiment.objects import write_whole_locally
 
 
 def join(base: str, *parts: str) -> str:
@@ -224,7 +224,7 @@ def _write_whole(spark: SparkSession, location: str, text: str, overwrite: bool)
     """The file appears under its name when all of it is there; False: it was there before and may not be replaced."""
     filesystem, path = _resolve(spark, location)
     if _is_local(filesystem):
-        return _write_whole_locally(Path(path.toUri().getPath()), text, overwrite)
+        return write_whole_locally(Path(path.toUri().getPath()), text, overwrite)
     streaming = spark._jvm.org.apache.spark.sql.execution.streaming  # type: ignore[union-attr]
     files = streaming.FileContextBasedCheckpointFileManager(path, spark._jsc.hadoopConfiguration())
     files.mkdirs(path.getParent())
@@ -237,28 +237,6 @@ def _write_whole(spark: SparkSession, location: str, text: str, overwrite: bool)
         if error.java_exception.getClass().getSimpleName() == "FileAlreadyExistsException":
             return False
         raise
-    return True
-
-
-def _write_whole_locally(path: Path, text: str, overwrite: bool) -> bool:
-    """By the system's own atomic steps: Hadoop renames a file and its checksum one after the other."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if overwrite:
-            fresh.replace(path)
-        else:
-            path.hardlink_to(fresh)
-    except FileExistsError:
-        if overwrite:
-            raise
-        return False
-    finally:
-        fresh.unlink(missing_ok=True)
     return True
 
 
@@ -283,4 +261,5 @@ def _resolve(spark: SparkSession, location: str) -> tuple[Any, Any]:
 
 
 def _path(spark: SparkSession, location: str) -> Any:
-    return spark._jvm.org.apache.hadoop.fs.Path(location)  # type: ignore[union-attr]
+    # By its whole name: each part of `_jvm.org.apache...` would be looked for in every jar first.
+    return getattr(spark._jvm, "org.apache.hadoop.fs.Path")(location)

@@ -5,7 +5,8 @@ import os
 
 from sentiment.arguments import model_name, whole
 from sentiment.jobs import ArgumentsError
-from sentiment.serving.models import PYFUNC, SPARK, STAGES
+from sentiment.registry import STAGES
+from sentiment.serving.models import PYFUNC, SPARK
 from sentiment.serving.settings import (
     AT_LEAST_ONCE,
     CSV,

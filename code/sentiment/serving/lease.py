@@ -30,7 +30,8 @@ class LeaseLostError(DataError):
 class Lease:
     """The right to write for a checkpoint.
 
-    `take` waits for it; a thread of its own renews it; `check` raises LeaseLostError as soon as it may be another's.
+    `claim` outbids the owner before, `wait` waits until that one is gone; a thread of its own renews it; `check` raises
+    LeaseLostError as soon as it may be another's.
     Looking and then writing is not one step on any object store: what is left of that gap is made harmless by file
     names that depend on the batch alone and by Kafka's fencing.
     """
@@ -44,21 +45,28 @@ class Lease:
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._renewed = clock()
         self._beat = 0
+        self._older = 0
+        self._seen, self._since = "", clock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def take(self, say: Callable[[str], None]) -> None:
-        """Create the next epoch, then wait until the owner of the one before has stopped."""
+    def claim(self) -> None:
+        """Create the next epoch; nothing may be written for the checkpoint before `wait` has come back."""
         while True:
-            older = max(self._epochs(), default=0)
-            self.epoch = older + 1
+            self._older = max(self._epochs(), default=0)
+            self.epoch = self._older + 1
             if storage.create_text(self.spark, self._path(self.epoch), self._content("waiting")):
                 break
         self._renewed = self.clock()
         self._thread = threading.Thread(target=self._renew_for_ever, name="lease", daemon=True)
         self._thread.start()
-        if older:
-            self._wait_for(older, say)
+        if self._older:
+            self._seen, self._since = self._read(self._path(self._older)), self.clock()
+
+    def wait(self, say: Callable[[str], None]) -> None:
+        """Wait until the owner of the epoch before has stopped; the time since `claim` counts."""
+        if self._older:
+            self._wait_for(self._path(self._older), say)
         self.check()
 
     def check(self) -> None:
@@ -82,17 +90,19 @@ class Lease:
             except Exception as error:  # noqa: BLE001  not told, a newcomer waits a little longer
                 log.warning("lease: could not be released: %s", brief(error))
 
-    def _wait_for(self, older: int, say: Callable[[str], None]) -> None:
-        path = self._path(older)
-        seen, since, told = "", self.clock(), False
-        while self.clock() - since < QUIET_SECONDS:
-            content = self._read(path) or seen
+    def _wait_for(self, path: str, say: Callable[[str], None]) -> None:
+        told = False
+        while True:
+            content = self._read(path) or self._seen
             if content and json.loads(content)["state"] == "released":
                 return
-            if content != seen:
-                seen, since = content, self.clock()
+            if content != self._seen:
+                self._seen, self._since = content, self.clock()
+            left = QUIET_SECONDS - (self.clock() - self._since)
+            if left <= 0:
+                return
             if not told:
-                say(f"waiting up to {QUIET_SECONDS:.0f} s for the driver before this one ({path}) to be gone")
+                say(f"waiting up to {left:.0f} s for the driver before this one ({path}) to be gone")
                 told = True
             self.check()
             time.sleep(0.5)

@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,13 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import storage
 from sentiment.jobs import DataError
-from sentiment.registry import ODD_TEXTS
+from sentiment.registry import ODD_TEXTS, standing
 from sentiment.serving import pyfunc
 from sentiment.serving.settings import ModelChoice
 from sentiment.tracking import brief, java_line
 
-STAGES = {"champion": "Production", "challenger": "Staging"}
 SPARK, PYFUNC = "spark", "pyfunc"
+MARK = ".whole"
 
 PROBES = [
     "I love this, what a wonderful day, thank you so much!",
@@ -68,14 +69,7 @@ class Registry:
         try:
             if choice.version:
                 return str(self.client.get_model_version(choice.name, choice.version).version)
-            aliases = self.client.get_registered_model(choice.name).aliases
-            if choice.alias in aliases:
-                return str(aliases[choice.alias])
-            staged = [
-                int(version.version)
-                for version in self.client.search_model_versions(f"name = '{choice.name}'")
-                if version.current_stage == STAGES.get(choice.alias)
-            ]
+            version = standing(self.client, choice.name, choice.alias)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 what = f"version {choice.version}" if choice.version else f"alias {choice.alias}"
@@ -83,9 +77,9 @@ class Registry:
             raise RegistryAwayError(f"the registry does not answer: {brief(error)}") from error
         except Exception as error:
             raise RegistryAwayError(f"the registry does not answer: {brief(error)}") from error
-        if not staged:
+        if version is None:
             raise UnfitModelError(f"--model-name {choice.name}: want a version with alias {choice.alias}, found none")
-        return str(max(staged))
+        return version
 
     def download(self, version: str, folder: Path) -> Path:
         """The files of a version in a local folder."""
@@ -101,7 +95,11 @@ class Registry:
 
 
 class Copies:
-    """Copies of model versions beside the checkpoint, where driver and executors find them without the registry."""
+    """Copies of model versions beside the checkpoint, where driver and executors find them without the registry.
+
+    A version's mark, written last, names the folder that holds it: two drivers that fetch the same version at once
+    write two folders and disturb neither.
+    """
 
     def __init__(self, spark: SparkSession, checkpoint: str, choice: ModelChoice) -> None:
         self.spark = spark
@@ -119,13 +117,14 @@ class Copies:
             return
         with tempfile.TemporaryDirectory(prefix="sentiment-model-") as folder:
             local = registry.download(version, Path(folder))
+            copy = f"{name}-{version}-{uuid.uuid4().hex[:8]}"
             try:
-                storage.upload_folder(self.spark, local, self._path(name, version))
+                storage.upload_folder(self.spark, local, storage.join(self.folder, copy))
             except DataError as error:
                 if "Checksum error" in str(error):  # Spark saved the model with checksums of its own
                     raise UnfitModelError(f"version {version} is damaged: {brief(error)}") from error
                 raise
-            storage.replace_text(self.spark, self._mark(name, version), "whole")
+            storage.replace_text(self.spark, self._mark(name, version), copy)
 
     def load(self, name: str, version: str, flavor: str) -> Loaded:
         """A model from its copy; UnfitModelError if it cannot be loaded here."""
@@ -149,22 +148,27 @@ class Copies:
 
     def drop(self, name: str, version: str) -> None:
         """Remove a copy."""
+        location = self._path(name, version)
         storage.delete(self.spark, self._mark(name, version))
-        storage.delete(self.spark, self._path(name, version))
+        storage.delete(self.spark, location)
 
     def keep_only(self, wanted: set[tuple[str, str]]) -> None:
-        """Remove the copies of all other versions."""
-        names = {f"{name}-{version}" for name, version in wanted}
+        """Remove the copies of all other versions, and what was never finished."""
+        kept = {self._mark(*each) for each in wanted if self.has(*each)}
+        folders = {storage.read_text(self.spark, mark) for mark in kept}
+        for name in storage.statuses(self.spark, self.folder):
+            mark = storage.join(self.folder, name)
+            if name.endswith(MARK) and mark not in kept:
+                storage.delete(self.spark, mark)
         for folder in storage.folders(self.spark, self.folder):
-            if folder not in names:
-                storage.delete(self.spark, storage.join(self.folder, f"{folder}.whole"))
+            if folder not in folders:
                 storage.delete(self.spark, storage.join(self.folder, folder))
 
     def _mark(self, name: str, version: str) -> str:
-        return f"{self._path(name, version)}.whole"
+        return storage.join(self.folder, f"{name}-{version}{MARK}")
 
     def _path(self, name: str, version: str) -> str:
-        return storage.join(self.folder, f"{name}-{version}")
+        return storage.join(self.folder, storage.read_text(self.spark, self._mark(name, version)))
 
 
 def check(spark: SparkSession, model: Loaded) -> None:

@@ -1,16 +1,17 @@
 """The life of a stream: take the lease, load a model, run the query, end it the way it was asked to."""
 
-import os
 import signal
 import threading
 import time
 from typing import Any
 
+from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from sentiment import jobs, storage, tracking
 from sentiment.jobs import ArgumentsError, DataError
+from sentiment.pausing import pause
 from sentiment.progress import log
 from sentiment.serving import kafka, sources
 from sentiment.serving.batch import BatchProcessor
@@ -24,8 +25,6 @@ from sentiment.tracking import java_line
 
 LOOK_SECONDS = 0.5
 COMMIT_SECONDS = 5.0
-PAUSE_VARIABLE = "SENTIMENT_PAUSE_AT"
-"""`step` or `step:batch`: the driver stands still there for a minute, so that a test can kill it at that point."""
 
 
 def serve(spark: SparkSession, serving: Serving) -> None:
@@ -35,30 +34,40 @@ def serve(spark: SparkSession, serving: Serving) -> None:
         DataError: something that was wanted is not there, or a batch failed for longer than --batch-retry-seconds.
         jobs.EndedBySignalError: SIGTERM or SIGINT; the batch in work is complete.
     """
+    spark.conf.set("spark.sql.inMemoryColumnarStorage.compressed", "false")  # a batch is held for a moment only
     with _Signals() as asked:
         checkpoint = Checkpoint(spark, serving.checkpoint)
         _check_source(spark, serving)
         checkpoint.check_settings(serving.identity())
         lease = Lease(spark, serving.checkpoint)
+        client = tracking.client(serving.model.uri)
+        copies = Copies(spark, serving.checkpoint, serving.model)
+        keeper = Keeper(Registry(client, serving.model), copies, serving.reload_seconds, pause)
         try:
-            lease.take(log.info)
+            lease.claim()
+            keeper.start()  # beside the wait for an older driver: a copy of a model is nobody's alone
+            lease.wait(log.info)
             checkpoint.forget_drain()
             storage.remove_orphaned_checksums(spark, checkpoint.path("commits"))
-            _run(spark, serving, checkpoint, lease, asked)
+            copies.keep_only(_wanted_copies(checkpoint, keeper))
+            _run(spark, serving, checkpoint, lease, keeper, client, asked)
         finally:
+            keeper.stop()
             lease.release()
 
 
-def _run(spark: SparkSession, serving: Serving, checkpoint: Checkpoint, lease: Lease, asked: "_Signals") -> None:
-    client = tracking.client(serving.model.uri)
-    copies = Copies(spark, serving.checkpoint, serving.model)
-    keeper = Keeper(Registry(client, serving.model), copies, serving.reload_seconds, _pause)
+def _run(
+    spark: SparkSession,
+    serving: Serving,
+    checkpoint: Checkpoint,
+    lease: Lease,
+    keeper: Keeper,
+    client: MlflowClient,
+    asked: "_Signals",
+) -> None:
     metrics = Metrics(lambda: _state(keeper))
-    processor = BatchProcessor(serving, checkpoint, lease, keeper, metrics.report, _pause)
+    processor = BatchProcessor(serving, checkpoint, lease, keeper, metrics.report, pause)
     processor.topics()
-    keeper.start()
-    lease.check()  # a model takes long to load, and two queries on one checkpoint would end each other
-    copies.keep_only(_wanted_copies(checkpoint, keeper))
     if serving.metrics_port:
         metrics.serve(serving.metrics_port)
     tags = {"checkpoint": serving.checkpoint, "model_name": serving.model.name}
@@ -69,7 +78,6 @@ def _run(spark: SparkSession, serving: Serving, checkpoint: Checkpoint, lease: L
         _watch(query, processor, checkpoint, lease, asked)
     finally:
         processor.stopping.set()
-        keeper.stop()
         metrics.stop()
 
 
@@ -158,13 +166,6 @@ def _state(keeper: Keeper) -> dict[str, Any]:
         "swaps": keeper.swaps,
         "rejected": keeper.rejected,
     }
-
-
-def _pause(step: str, number: int) -> None:
-    wanted = os.environ.get(PAUSE_VARIABLE, "")
-    if wanted and wanted in (step, f"{step}:{number}"):
-        log.info("standing still at %s, batch %d, because of %s", step, number, PAUSE_VARIABLE)
-        time.sleep(60)
 
 
 class _Signals:

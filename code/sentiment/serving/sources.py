@@ -16,6 +16,9 @@ from sentiment.serving.checkpoint import Checkpoint
 from sentiment.serving.settings import CSV_HEADER, FILE, KAFKA, Source
 
 PAYLOAD, COORDINATES, TIME = "payload", "source", "ingest_time"
+TASKS_PER_CORE = 3
+"""How many tasks a batch from Kafka is cut into: with three topic partitions one of two cores would stand idle."""
+
 _PATH, _LINE, _OCCURRENCE = "inner_path", "inner_line", "inner_occurrence"
 
 
@@ -29,6 +32,7 @@ def stream(spark: SparkSession, source: Source) -> DataFrame:
             .option("subscribe", source.topic)
             .option("startingOffsets", source.starting_offsets)
             .option("maxOffsetsPerTrigger", source.max_offsets)
+            .option("minPartitions", TASKS_PER_CORE * spark.sparkContext.defaultParallelism)
             .option("failOnDataLoss", str(source.on_data_loss == "fail").lower())
             .load()
         )

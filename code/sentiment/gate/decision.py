@@ -1,0 +1,210 @@
+"""The whole course of a promotion: who stands for it, the trial, the rules, the card, the ledger."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from sentiment import evaluation, tracking
+from sentiment.gate import card, comparison, fresh, rules, versions
+from sentiment.gate.case import FAILED, Case, Findings, Limits, Verdict
+from sentiment.gate.trial import Request, Trial
+from sentiment.gate.versions import Version
+from sentiment.jobs import DataError
+from sentiment.live.entries import PROMOTED, Entry
+from sentiment.live.ledger import Ledger, open_ledger
+from sentiment.progress import Progress
+from sentiment.registry import CHALLENGER, CHAMPION, standing
+
+TRIAL_SECONDS = 900
+
+Try = Callable[[Request, int], Trial]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What promote-model.py is told; empty texts mean that the default is to be found."""
+
+    mlflow_uri: str
+    model: str
+    version: str = ""
+    ledger: str = ""
+    validation_data: str = ""
+    limits: Limits = field(default_factory=Limits)
+    approve: bool = False
+    reason: str = ""
+    dry_run: bool = False
+    card: str = ""
+    trial_seconds: int = TRIAL_SECONDS
+
+
+@dataclass
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        challenger: number of the version that stood for promotion.
+        champion: number of the version that was live; None: none was.
+        findings: verdicts and comparisons; without verdicts: there was nothing to decide.
+        promotes: whether the version is good enough, or approved.
+        overruled: failed rules that a person overruled.
+        refused: failed rules that nobody may overrule, where somebody tried.
+        entry: of the ledger; None: nothing moved.
+        places: where the model card lies.
+    """
+
+    challenger: str
+    champion: str | None
+    findings: Findings = field(default_factory=Findings)
+    promotes: bool = False
+    overruled: list[Verdict] = field(default_factory=list)
+    refused: list[Verdict] = field(default_factory=list)
+    entry: Entry | None = None
+    places: list[str] = field(default_factory=list)
+
+
+def promote(settings: Settings, steps: Progress, attempt: Try = fresh.run) -> Outcome:
+    """Decide about a version and, unless it is a dry run, move what is live.
+
+    Args:
+        settings: what is asked.
+        steps: of the script.
+        attempt: makes the trial; in a fresh process by default.
+
+    Raises:
+        DataError: no such model or version, validation data that cannot be used, a ledger that cannot be written, a
+            champion that changed meanwhile. Nothing was moved.
+    """
+    with steps.step("asking the registry and the ledger"):
+        client = tracking.connect(settings.mlflow_uri)
+        versions.check_model(client, settings.model)
+        ledger = open_ledger(client, settings.model, settings.ledger)
+        live = ledger.settle(record=not settings.dry_run)
+        number = settings.version or _newest(client, settings.model)
+        challenger = versions.read(client, settings.model, number)
+    outcome = Outcome(challenger.number, live)
+    if live == challenger.number:
+        return outcome
+    champion = versions.read(client, settings.model, live) if live else None
+    case = _tried(settings, challenger, champion, ledger.entries(), attempt)
+    outcome.findings = rules.judge(case)
+    _decide(outcome, settings)
+    with steps.step("writing the model card"):
+        outcome.places = _write_card(client, settings, case, outcome)
+    if outcome.promotes and not settings.dry_run:
+        with steps.step(f"making version {challenger.number} the champion"):
+            outcome.entry = _move(ledger, settings, case, outcome)
+    return outcome
+
+
+def _newest(client: MlflowClient, model: str) -> str:
+    """The version that the alias `challenger` names, or the newest one in the stage that means it."""
+    try:
+        found = standing(client, model, CHALLENGER)
+    except MlflowException as error:
+        raise DataError(f"--model-name {model}: {tracking.brief(error)}") from error
+    if found is None:
+        raise DataError(f"--model-version: want a number, or a version of {model} with alias {CHALLENGER}, found none")
+    return found
+
+
+def _tried(
+    settings: Settings, challenger: Version, champion: Version | None, entries: list[Entry], attempt: Try
+) -> Case:
+    location = settings.validation_data or challenger.input
+    if not location:
+        raise DataError(
+            f"--validation-data: want a folder that create_splits.py wrote: the training run of version "
+            f"{challenger.number} does not say what it read"
+        )
+    both = [version for version in (champion, challenger) if version is not None]
+    request = Request(
+        mlflow_uri=settings.mlflow_uri,
+        model=settings.model,
+        challenger=challenger.number,
+        champion=champion.number if champion else "",
+        location=location,
+        splittings={version.number: version.splitting for version in both},
+        load=rules.spark_minor(challenger).verdict != FAILED,
+        insist=settings.approve,
+        max_latency_ratio=settings.limits.max_latency_ratio,
+    )
+    try:
+        trial = attempt(request, settings.trial_seconds)
+    except DataError as error:
+        if settings.validation_data or "--validation-data" not in str(error):
+            raise
+        raise DataError(f"{error} (version {challenger.number} was trained on what lies there)") from error
+    return Case(challenger, champion, trial, entries, settings.limits)
+
+
+def _decide(outcome: Outcome, settings: Settings) -> None:
+    failed = outcome.findings.failed
+    if settings.approve:
+        outcome.refused = [verdict for verdict in failed if verdict.rule in rules.NEVER_OVERRULED]
+        outcome.overruled = [] if outcome.refused else failed
+    outcome.promotes = not failed or bool(outcome.overruled)
+
+
+def _write_card(client: MlflowClient, settings: Settings, case: Case, outcome: Outcome) -> list[str]:
+    """Into the version's artifacts, unless it is a dry run, and into the folder that was asked for."""
+    run_id, inside = case.challenger.run_id, f"model_card/v{case.challenger.number}"
+    into_run = bool(run_id) and not settings.dry_run
+    places = []
+    with tempfile.TemporaryDirectory(prefix="sentiment-card-") as name:
+        if into_run or settings.card:
+            told = card.Told(outcome.promotes, [verdict.rule for verdict in outcome.overruled], settings.reason)
+            card.write(Path(name), case, outcome.findings, told)
+        if settings.card:
+            places.append(card.copy(Path(name), Path(settings.card)))
+        if into_run:
+            try:
+                client.log_artifacts(run_id, name, inside)
+                places.append(f"{client.get_run(run_id).info.artifact_uri}/{inside}")
+            except Exception as error:
+                raise DataError(f"the model card cannot be written to run {run_id}: {tracking.brief(error)}") from error
+    return places
+
+
+def _move(ledger: Ledger, settings: Settings, case: Case, outcome: Outcome) -> Entry:
+    overruled = [verdict.rule for verdict in outcome.overruled]
+    reason = settings.reason or "every rule passed"
+    if overruled:
+        reason += f" (overruled: {', '.join(overruled)})"
+    return ledger.move(
+        PROMOTED,
+        outcome.challenger,
+        live=outcome.champion,
+        previous=outcome.champion,
+        reason=reason,
+        evidence=_evidence(case, outcome),
+    )
+
+
+def _evidence(case: Case, outcome: Outcome) -> dict[str, Any]:
+    """What the decision rests on, for the ledger."""
+    trial, pair = case.trial, outcome.findings.overall
+    figures = {}
+    for role in (CHAMPION, CHALLENGER):
+        if trial.has(role):
+            found = evaluation.figures(trial.scores(role))
+            found["calibration_error"] = comparison.calibration_error(
+                trial.column("label"), trial.column(f"{role}_score")
+            )
+            figures[role] = {name: round(value, 6) for name, value in found.items()}
+    difference = {} if pair is None else {"accuracy": pair.difference, "low": pair.low, "high": pair.high}
+    return {
+        "figures": figures,
+        "difference": {name: round(value, 6) for name, value in difference.items()},
+        "rules": {
+            verdict.rule: {"verdict": verdict.verdict, "found": verdict.found, "limit": verdict.limit}
+            for verdict in outcome.findings.verdicts
+        },
+        "overruled": {verdict.rule: verdict.reason for verdict in outcome.overruled},
+        "validation": {"data": trial.test, "rows": sum(trial.counts.values()), "digest": trial.digest},
+        "card": outcome.places[-1] if outcome.places else "",
+    }

@@ -1,0 +1,1 @@
+"""Which version of a registered model is live, which was, and the one way to change it."""

@@ -1,0 +1,328 @@
+"""Which version is live, moved one at a time: the ledger of a registered model.
+
+MLflow has no compare-and-set on an alias. Here the next entry's number is the lock: `<ledger>/<model>/00000012.json`
+is created exactly once, before the aliases move, and holds where they move to. `done/00000012.json` follows when they
+have. What a dead process left open, the next caller completes; to do so it creates `taken/00000012-1.json`, so that
+one process at a time moves aliases.
+
+Guaranteed: numbers have no hole; every entry's `from` is the former entry's `to`; two callers never both decide upon
+the same state; after a kill at any point the next `settle` ends what was begun. A process that was taken for dead
+looks before each of its calls how old its claim is, and behind them whether it was overtaken; then it sets the aliases
+to the latest entry.
+
+Left open by the registry: a call that was on its way for longer than PATIENCE_SECONDS can still arrive and set an
+older version, until its sender has looked, or for good if its sender dies first. The next `settle` then reports the
+alias as moved by hand.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from sentiment import objects
+from sentiment.jobs import DataError
+from sentiment.live import claims, entries
+from sentiment.live.aliases import Aliases
+from sentiment.live.entries import FIRST, FOUND, REVERTED, ROLLED_BACK, Entry, described, named
+from sentiment.live.moves import HOLD_SECONDS, Mover
+from sentiment.live.records import GONE, Records
+from sentiment.pausing import pause
+from sentiment.progress import log
+from sentiment.registry import CHALLENGER, CHAMPION, PREVIOUS
+from sentiment.tracking import brief
+
+PATIENCE_SECONDS = 30.0
+"""How long an open claim is waited for whose owner is alive, or on another host."""
+
+LOOK_SECONDS = 0.2
+SAY_SECONDS = 5.0
+
+
+class HandMovedError(DataError):
+    """The alias was moved past the ledger."""
+
+
+class ChampionChangedError(DataError):
+    """Another version is live than the one that a decision was based on."""
+
+
+def open_ledger(client: MlflowClient, model: str, location: str = "") -> "Ledger":
+    """The ledger of a registered model, which need not exist yet; DataError names --ledger.
+
+    Args:
+        client: of the registry.
+        model: registered model.
+        location: a local folder or gs://, for the ledgers of all models; empty: `ledger/` beside the artifacts.
+    """
+    return Ledger(client, model, objects.folder_at(location or default_location(client), "--ledger"))
+
+
+def default_location(client: MlflowClient) -> str:
+    """`ledger/` beside the default experiment's artifacts: a place that stays whatever is trained later."""
+    wanted = "--ledger: want a local folder or gs://BUCKET/FOLDER, found none"
+    try:
+        location = str(client.get_experiment("0").artifact_location)
+    except MlflowException as error:
+        raise DataError(f"{wanted}, and no default experiment to lie beside: {brief(error)}") from error
+    root = location.rstrip("/").removesuffix("/0")
+    try:
+        objects.folder_at(root, "--ledger")
+    except DataError:
+        raise DataError(f"{wanted}, and artifacts lie at {location}") from None
+    return f"{root}/ledger"
+
+
+def announce_best(client: MlflowClient, name: str, version: str, ledger: "Ledger") -> list[str]:
+    """Give a new version of `<name>-best` its aliases: always challenger, and champion if it is the first of all."""
+    client.set_registered_model_alias(name, CHALLENGER, version)
+    if ledger.live() is not None or ledger.entries():
+        return [CHALLENGER]
+    try:
+        ledger.move(FIRST, version, live=None, previous=None, reason="first of its name", evidence={})
+    except ChampionChangedError:  # two trainings at once: the other one was first
+        return [CHALLENGER]
+    return [CHALLENGER, CHAMPION]
+
+
+class Ledger:
+    """The entries of one registered model, and the only way to move what is live.
+
+    Every method raises DataError when the ledger or the registry cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        client: MlflowClient,
+        model: str,
+        location: str,
+        *,
+        hold_seconds: float = HOLD_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.model = model
+        self.patience_seconds, self.clock = patience_seconds, clock
+        self.records = Records(location, model)
+        self.aliases = Aliases(client, model)
+        self.token = uuid.uuid4().hex
+        self.mover = Mover(self.records, self.aliases, self.token, hold_seconds, clock)
+
+    def entries(self) -> list[Entry]:
+        """All entries in order; DataError on a hole in the numbers or one that cannot be read."""
+        return self.records.entries()
+
+    def pending(self) -> Entry | None:
+        """The entry whose aliases are still being moved, if there is one."""
+        number = self.records.last_number()
+        return self.records.entry(number) if number and self.records.outcome(number) is None else None
+
+    def check(self) -> None:
+        """DataError, naming --ledger, unless entries can be written here and are of this registry's model."""
+        self.records.check_writable()
+        number = self.records.last_number()
+        if number:
+            self._check_registry(self.records.entry(number))
+
+    def live(self) -> str | None:
+        """What serving would serve now: alias champion, else the newest version in stage Production."""
+        return self.aliases.live()
+
+    def settle(self, *, record: bool = True) -> str | None:
+        """Finish what others left open, compare the ledger with the alias, and give the live version.
+
+        Args:
+            record: False: write nothing, here or in the registry. The version is then the one that will be live
+                once the open entry is done.
+
+        Raises:
+            HandMovedError: the alias was moved past the ledger; with `record` it stands in the ledger now.
+        """
+        return self._settled()[1] if record else self._foreseen()
+
+    def move(
+        self,
+        action: str,
+        to: str,
+        *,
+        live: str | None,
+        previous: str | None,
+        reason: str,
+        evidence: dict[str, Any],
+    ) -> Entry:
+        """Claim the next entry, move the aliases, mark the entry as done.
+
+        Args:
+            action: first, promoted or rolled-back.
+            to: the version to make live.
+            live: the version that the decision was based on.
+            previous: what the alias `previous` shall name; None, or a version that is gone: the alias is removed.
+            reason: for people.
+            evidence: figures and rules.
+
+        Raises:
+            ChampionChangedError: another version than `live` is live by now; nothing moved.
+            DataError: the version is gone, the move took too long, or the registry does not answer.
+        """
+        while True:
+            number, now = self._settled()
+            if now != live:
+                raise ChampionChangedError(
+                    f"--model-name {self.model}: the champion became {named(now)} while this was decided for "
+                    f"{named(live)}: run again"
+                )
+            if not self.aliases.exists(to):
+                raise DataError(f"--model-name {self.model}: want version {to} in the registry, found none")
+            kept = previous if self.aliases.exists(previous) else None
+            entry = self._next(number, action, live, to, kept, reason, evidence)
+            if self._claim(entry):
+                break
+        if self.records.outcome(entry.number) == GONE:
+            self.settle()
+            raise DataError(
+                f"--model-name {self.model}: version {to} was removed from the registry while it was made live: "
+                f"entry {entry.number} was reverted"
+            )
+        return entry
+
+    def before(self, to: str) -> str | None:
+        """What had been live before version `to` became live, for a rollback to it; None: nothing that still exists."""
+        known = self.entries()
+        back = [*known, replace(known[-1], action=ROLLED_BACK, to_version=to)] if known else []
+        return self._newest_existing(entries.lineage(back)[:-1], to)
+
+    def _settled(self) -> tuple[int, str | None]:
+        """The newest entry's number, once nothing is open, and the live version, which is that entry's."""
+        self.records.check_writable()
+        seen: dict[tuple[int, int], float] = {}
+        while True:
+            last = self._last()
+            number, outcome = (last.number, self.records.outcome(last.number)) if last else (0, None)
+            if last and outcome is None:
+                self._finish_for(last, seen)
+                continue
+            if last and outcome == GONE:
+                self._revert(last)
+                continue
+            live = self.live()
+            if live == (last.to_version if last else None):
+                return number, live
+            found = self._record_found(last, live)  # none: somebody is just moving it, and has the number
+            if found and last:
+                raise self._hand_moved(last, live, f"recorded as entry {found.number}; run again to decide")
+
+    def _foreseen(self) -> str | None:
+        """The live version once the open entry is done; nothing is written."""
+        last = self._last()
+        live = self.live()
+        if last is None:
+            return live
+        outcome = self.records.outcome(last.number)
+        if outcome is None and (last.to_version is None or self.aliases.exists(last.to_version)):
+            return last.to_version
+        if outcome in (None, GONE):
+            return last.from_version if self.aliases.exists(last.from_version) else None
+        if live != last.to_version and last.number == self.records.last_number():
+            raise self._hand_moved(last, live, "not recorded by a dry run")
+        return live
+
+    def _finish_for(self, entry: Entry, seen: dict[tuple[int, int], float]) -> None:
+        """Complete another's open claim once its owner is dead, or was waited for long enough."""
+        holder, times = self.records.holder(entry.number)
+        if holder.get("token") != self.token and not claims.is_gone(holder):
+            since = seen.setdefault((entry.number, times), self.clock())
+            waited = self.clock() - since
+            if waited < self.patience_seconds:
+                if waited // SAY_SECONDS < (waited + LOOK_SECONDS) // SAY_SECONDS:
+                    who = f"process {holder.get('pid')} on {holder.get('host')}"
+                    log.info("waiting for %s to finish entry %d, %.0f s", who, entry.number, waited)
+                time.sleep(LOOK_SECONDS)
+                return
+        begun = self.clock()
+        if self.records.take(entry.number, times + 1, claims.owner(self.token)):
+            log.info("completing entry %d, which was left open: %s", entry.number, described(entry))
+            self.mover.carry_out(entry, begun)
+
+    def _revert(self, entry: Entry) -> None:
+        """Go back from a version that is gone: to where its entry came from or, if that is gone too, to nothing."""
+        known = self.entries()
+        target = entry.from_version if entry.action != REVERTED and self.aliases.exists(entry.from_version) else None
+        before = known[entry.number - 2].previous if entry.number > 1 and target is not None else None
+        reason = f"{named(entry.to_version)} was gone from the registry when entry {entry.number} was carried out"
+        self._claim(self._next(entry.number, REVERTED, entry.to_version, target, before, reason, {}))
+
+    def _record_found(self, last: Entry | None, live: str | None) -> Entry | None:
+        """Write down what was moved by hand; None: another process wrote an entry first."""
+        if last is None:
+            reason, previous = "live before the ledger began", self.aliases.named_by(PREVIOUS)
+            entry = self._next(0, FOUND, None, live, previous, reason, {})
+        else:
+            reason = f"moved outside the ledger between {last.time} and {entries.stamp(last)}"
+            entry = self._next(last.number, FOUND, last.to_version, live, None, reason, {})
+            line = entries.lineage([*self.entries(), entry])
+            entry = replace(entry, previous=self._newest_existing(line, live))
+        return entry if self._claim(entry) else None
+
+    def _claim(self, entry: Entry) -> bool:
+        """Write an entry and carry it out; False: its number is another's."""
+        begun = self.clock()
+        if not self.records.claim(entry):
+            return False
+        pause("ledger-claim", entry.number)
+        self.mover.carry_out(entry, begun)
+        return True
+
+    def _last(self) -> Entry | None:
+        number = self.records.last_number()
+        if not number:
+            return None
+        last = self.records.entry(number)
+        self._check_registry(last)
+        return last
+
+    def _check_registry(self, last: Entry) -> None:
+        """A ledger that outlived its registry would move the aliases of another model with the same name."""
+        if last.registered != self.aliases.registered():
+            raise DataError(
+                f"--ledger {self.records.folder}: want the ledger of this registry, found {last.number} entries for a "
+                "registered model that it does not have or no longer has: name another ledger, or move that folder away"
+            )
+
+    def _next(
+        self,
+        number: int,
+        action: str,
+        live: str | None,
+        to: str | None,
+        previous: str | None,
+        reason: str,
+        evidence: dict[str, Any],
+    ) -> Entry:
+        """The entry after `number`."""
+        return Entry(
+            number=number + 1,
+            action=action,
+            model=self.model,
+            from_version=live,
+            to_version=to,
+            previous=previous,
+            by=claims.actor(),
+            reason=reason,
+            time=entries.stamp(self.records.entry(number) if number else None),
+            evidence=evidence,
+            owner=claims.owner(self.token),
+            registered=self.aliases.registered(),
+        )
+
+    def _newest_existing(self, line: list[str], other_than: str | None) -> str | None:
+        return next((each for each in reversed(line) if each != other_than and self.aliases.exists(each)), None)
+
+    def _hand_moved(self, last: Entry, live: str | None, advice: str) -> HandMovedError:
+        return HandMovedError(
+            f"--model-name {self.model}: alias {CHAMPION} was moved outside the ledger: {named(live)} is live, "
+            f"entry {last.number} says {named(last.to_version)}; {advice}"
+        )

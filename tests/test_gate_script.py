@@ -1,0 +1,90 @@
+"""promote-model.py as a user starts it: a real trial in a fresh process, and one whose process is killed."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import package
+import psutil
+import pytest
+from gate_shelf import Shelf
+from pyspark.sql import SparkSession
+
+from sentiment.gate import child
+from sentiment.live.ledger import open_ledger
+
+pytestmark = pytest.mark.spark
+
+SCRIPT = Path(__file__).parent.parent / "ci-cd" / "promote-model.py"
+
+
+@pytest.fixture(scope="module")
+def shelf(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    assert spark.version  # pipelines are saved by it
+    made = Shelf(tmp_path_factory.mktemp("gate-script"))
+    made.make()
+    return made
+
+
+def start(shelf: Shelf, model: str, ledger: Path, *more: str) -> "subprocess.Popen[str]":
+    """The script in a folder of its own, with no setting of this process's Spark."""
+    names = [*("--mlflow-uri", shelf.uri, "--model-name", model, "--ledger", str(ledger)), *more]
+    env = {**os.environ, "SENTIMENT_DRIVER_MEMORY": "1g", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *names],
+        cwd=shelf.folder,
+        env={name: value for name, value in env.items() if not name.startswith("PYSPARK_GATEWAY")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_good_challenger_is_promoted(shelf: Shelf, tmp_path: Path) -> None:
+    model = shelf.stand("good")
+    process = start(shelf, model, tmp_path / "ledger", "--max-latency-ratio", "50")
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert out.splitlines()[-1] == "promoted: version 2 is the champion (entry 2, was version 1)"
+    assert "passed: regression: accuracy of challenger minus champion +0.0500" in out
+    steps = ["starting Spark", "loading the champion, version 1", "loading the challenger, version 2", "timing batches"]
+    assert [step for step in steps if step not in err] == []
+    assert err.index(steps[1]) < err.index(steps[2])
+    assert shelf.aliases(model)["champion"] == "2"
+    entries = open_ledger(shelf.client, model, str(tmp_path / "ledger")).entries()
+    assert [entry.action for entry in entries] == ["found", "promoted"]
+
+
+def test_a_trial_that_is_killed_is_told_and_moves_nothing(shelf: Shelf, tmp_path: Path) -> None:
+    model = shelf.stand("good")
+    before = shelf.aliases(model)
+    process = start(shelf, model, tmp_path / "ledger")
+    assert process.stderr is not None
+    seen, jvms = [], []
+    for line in process.stderr:
+        seen.append(line)
+        if "loading the challenger, version 2 ..." in line:
+            (process_of_trial,) = [
+                each for each in psutil.Process(process.pid).children() if child.__name__ in each.cmdline()
+            ]
+            jvms = [each for each in process_of_trial.children() if "java" in each.name()]
+            process_of_trial.kill()
+            break
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 3, "".join(seen) + err
+    (line,) = [line for line in out.splitlines() if line.startswith("kept:")]
+    assert line.startswith("kept: loads: the trial's process was ended by SIGKILL")
+    assert "while fetching and loading the challenger, version 2" in line
+    assert "passed: same-split: " in out
+    assert shelf.aliases(model) == before
+    assert jvms
+    assert psutil.wait_procs(jvms, timeout=20)[1] == [], "the trial's JVM outlives it"
+
+
+def test_the_zip_for_a_cluster_holds_the_card_s_templates() -> None:
+    with zipfile.ZipFile(BytesIO(package.zipped(package.CODE / "sentiment"))) as archive:
+        names = archive.namelist()
+    assert {"sentiment/gate/card.md.jinja", "sentiment/gate/card.html.jinja", "sentiment/gate/child.py"} <= set(names)
