@@ -10,6 +10,8 @@ from chaos.zoo import NAME, PYFUNC_NAME, Zoo
 from pyspark.sql import SparkSession
 
 from sentiment import jobs, tracking
+from sentiment.live import history, history_check, ledger
+from sentiment.live.entries import FOUND, PROMOTED, ROLLED_BACK
 from sentiment.serving import audit, files, models, rescoring, scoring, service, sources
 from sentiment.serving.attempt import AFTER_MANIFEST
 from sentiment.serving.settings import FILE, JSON, ModelChoice, Serving, Sinks, Source
@@ -98,6 +100,22 @@ def test_a_replayed_batch_adds_nothing_and_changes_nothing(spark: SparkSession, 
         assert place.audit(spark).gaps == []
         assert place.digest(spark) == before
         assert sorted(place.output.glob("date=*/*.parquet")) == names
+
+
+def test_the_ledger_explains_every_row_of_a_stream_that_followed_it(spark: SparkSession, place: Place) -> None:
+    live = ledger.open_ledger(place.zoo.client, NAME, str(place.folder / "ledger"))
+    live.settle()
+    for number, (action, version) in enumerate([(FOUND, "1"), (PROMOTED, "2"), (ROLLED_BACK, "1")]):
+        if number:
+            before = live.live()
+            live.move(action, version, live=before, previous=before, reason="a test", evidence={})
+        place.write(f"{number}.json", tweets(20 * number, 20))
+        service.serve(spark, place.serving())
+    rows = spark.read.parquet(str(place.output)).select("batch_id", "model_version").distinct().collect()
+    assert {(row["batch_id"], row["model_version"]) for row in rows} == {(0, "1"), (1, "2"), (2, "1")}
+    told = history_check.check(spark, history.read(place.zoo.client, live), str(place.output), 30, 60)
+    assert (told.checked, told.unexplained) == (60, 0)
+    assert place.audit(spark).gaps == []
 
 
 def test_no_batch_needs_code_that_another_batch_did_not_need(spark: SparkSession, place: Place) -> None:

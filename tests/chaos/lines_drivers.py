@@ -62,7 +62,7 @@ def new_code(place: Place) -> None:
     code = place.folder / "code"
     shutil.copytree(CODE, code, ignore=shutil.ignore_patterns("__pycache__"))
     with (code / "sentiment" / "serving" / "service.py").open("a", encoding="utf-8") as file:
-        file.write("\n\nlog.info('this is the new code')\n")
+        file.write("\n\nprint('this is the new code', flush=True)\n")
     place.standing_at("after-parquet:3", code=code).wait_for("this is the new code").kill()
     place.settle()
 

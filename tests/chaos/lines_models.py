@@ -1,13 +1,18 @@
 """Models that must not go live, models that follow each other quickly, a registry that does not answer."""
 
+import itertools
+import subprocess
+import sys
 import time
 
-from services import free_port
+from services import ROOT, free_port
 
 from chaos import checks, zoo
 from chaos.away import Gate, Server
 from chaos.place import UNDER_LOAD, Place, metrics
 from chaos.stream import RUNS, Broken, Stream
+from sentiment.live import ledger
+from sentiment.live.entries import PROMOTED
 
 SWAPS = 20
 AWAY_SECONDS = 60.0
@@ -65,6 +70,39 @@ def swaps(place: Place) -> None:
     swapped = stream.text.count("swapping chaos-best version")
     if swapped != SWAPS:
         raise Broken(f"want {SWAPS} swaps, counted {swapped}")
+
+
+def promoted(place: Place) -> None:
+    """A promotion and a rollback under load: the stream follows both, and the ledger explains every row."""
+    record = place.folder / "ledger"
+    live = ledger.open_ledger(place.world.zoo.client, zoo.NAME, str(record))
+    live.settle()
+    place.feed(100)
+    stream = place.running(max_offsets_per_trigger=UNDER_LOAD)
+    place.await_batch(stream, 0)
+    with place.load(60):
+        live.move(PROMOTED, "2", live="1", previous="1", reason="a chaos line", evidence={})
+        stream.wait_for("version 1 for version 2", 60)
+        place.await_rows(stream, place.rows_done() + 50, 60)
+        _tool(place, "rollback-model.py", "--reason", "a chaos line")
+        stream.wait_for("version 2 for version 1", 60)
+        place.await_rows(stream, place.rows_done() + 50, 60)
+    place.settle(stream)
+    by_batch = [manifest["model_version"] for _, manifest in sorted(place.manifests().items())]
+    served = [version for version, _ in itertools.groupby(by_batch)]
+    if served != ["1", "2", "1"]:
+        raise Broken(f"want versions 1, 2 and 1 again, batch by batch, found {served}")
+    lag = ("--grace-seconds", "30", "--max-lag-seconds", "90")
+    _tool(place, "model-history.py", "--check", str(place.output), *lag)
+
+
+def _tool(place: Place, script: str, *arguments: str) -> None:
+    """Run one of ci-cd's scripts on the line's own ledger."""
+    registry = ("--mlflow-uri", place.world.zoo.uri, "--model-name", zoo.NAME, "--ledger", str(place.folder / "ledger"))
+    command = [sys.executable, str(ROOT / "ci-cd" / script), *registry, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
+    if done.returncode:
+        raise Broken(f"{script} {' '.join(arguments)} ended with {done.returncode}: {done.stderr[-300:]}")
 
 
 def registry_absent(place: Place) -> None:

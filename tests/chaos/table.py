@@ -28,6 +28,7 @@ LINES: dict[str, tuple[str, Line]] = {
     "bad-models": ("champion moved to each kind of bad model", lines_models.bad_models),
     "bad-at-start": ("champion is a bad model at start", lines_models.bad_at_start),
     "swaps": ("20 swaps under load", lines_models.swaps),
+    "promoted": ("promotion and rollback under load", lines_models.promoted),
     "sink": ("broker of the output stopped for 30 s", lines_outages.sink),
     "source": ("broker of the input stopped for 30 s", lines_outages.source),
     "output-file": ("output below a plain file", lines_stopping.output_below_a_file),

@@ -16,7 +16,7 @@ from sentiment.progress import log
 from sentiment.serving import kafka, sources
 from sentiment.serving.batch import BatchProcessor
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
-from sentiment.serving.lease import Lease
+from sentiment.serving.lease import Lease, LeaseLostError
 from sentiment.serving.metrics import Metrics
 from sentiment.serving.models import Copies, Registry
 from sentiment.serving.settings import FILE, Serving
@@ -101,7 +101,7 @@ def _watch(
         except Exception as error:
             if asked.number:  # a signal to the whole process group has ended the JVM too, within a batch perhaps
                 raise jobs.EndedBySignalError(asked.number) from error
-            raise _ended_by(error, processor) from error
+            raise _ended_by(error, processor, lease) from error
         if lease.lost:
             lease.check()
         if asked.number:
@@ -129,11 +129,16 @@ def _stop_between_batches(query: StreamingQuery, processor: BatchProcessor, chec
         raise DataError(f"the batch in work could not be completed: {java_line(processor.failure)}")
 
 
-def _ended_by(error: Exception, processor: BatchProcessor) -> Exception:
+def _ended_by(error: Exception, processor: BatchProcessor, lease: Lease) -> Exception:
     """The error that ended the query, as one of ours where it is one."""
     failure = processor.failure
     if isinstance(failure, DataError | ArgumentsError):
         return failure
+    try:
+        lease.check()  # another driver's files in the checkpoint end the query too, in words that help nobody
+    except DataError as lost:
+        if isinstance(lost, LeaseLostError):
+            return lost
     cause = failure or error
     return DataError(f"the query ended: {java_line(cause)}")
 
