@@ -3,6 +3,7 @@
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import storage
 from sentiment.jobs import DataError
@@ -26,6 +27,13 @@ def read_clean(spark: SparkSession, location: str, argument: str) -> DataFrame:
         wanted = ", ".join(f"{column} {kind}" for column, kind in CLEAN_SCHEMA.items())
         raise DataError(f"{argument}: want columns {wanted} in {location}, found {_described(found)}")
     return frame.select(*CLEAN_SCHEMA)
+
+
+def digest(frame: DataFrame) -> tuple[str, int]:
+    """A digest of clean tweets that depends on texts and labels alone, not on their order, and the number of rows."""
+    row = frame.agg(F.bit_xor(F.xxhash64("text", "label")).alias("hash"), F.count(F.lit(1)).alias("rows")).first()
+    assert row is not None
+    return f"{row['hash'] & (2**64 - 1):016x}-{row['rows']}", row["rows"]
 
 
 def _described(columns: dict[str, str]) -> str:

@@ -18,11 +18,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812
 from sqlalchemy.exc import SQLAlchemyError
 
 import sentiment
-from sentiment import plots, storage
+from sentiment import datasets, plots, storage
 from sentiment.evaluation import Scores, most_confident_mistakes
 from sentiment.jobs import DataError, one_line
 
@@ -90,9 +89,7 @@ def parent_run(experiment: str, params: dict[str, Any], tags: dict[str, str]) ->
 
 def log_input(client: MlflowClient, run_id: str, frame: DataFrame, source: str, context: str) -> str:
     """Log `frame` as a dataset of a run; gives its digest, which depends on the rows alone, not on their order."""
-    row = frame.agg(F.bit_xor(F.xxhash64("text", "label")).alias("hash"), F.count(F.lit(1)).alias("rows")).first()
-    assert row is not None
-    digest = f"{row['hash'] & (2**64 - 1):016x}-{row['rows']}"
+    digest, rows = datasets.digest(frame)
     kind = urlsplit(source).scheme or "local"
     columns = [{"name": name, "type": dtype} for name, dtype in frame.dtypes]
     dataset = Dataset(
@@ -101,7 +98,7 @@ def log_input(client: MlflowClient, run_id: str, frame: DataFrame, source: str, 
         source_type=kind,
         source=json.dumps({"uri": source}),
         schema=json.dumps({"mlflow_colspec": columns}),
-        profile=json.dumps({"num_rows": row["rows"]}),
+        profile=json.dumps({"num_rows": rows}),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
     return digest

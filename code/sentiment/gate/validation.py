@@ -67,7 +67,7 @@ def read(spark: SparkSession, location: str) -> Validation:
     try:
         frame = datasets.read_clean(spark, test, FLAG)
         counts = splits.count_labels({TEST: frame})[TEST]
-        digest = _digest(frame)
+        digest, _ = datasets.digest(frame)
         rows = with_slices(frame).toPandas().sort_values(["id", "text"], ignore_index=True)
     except DataError as error:
         told = str(error)
@@ -102,13 +102,6 @@ def _splitting(spark: SparkSession, location: str) -> dict[str, Any]:
         return {name: report[name] for name in Splitting().described()}
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{FLAG}: want how the splits were made in {location}, found no such report") from error
-
-
-def _digest(frame: DataFrame) -> str:
-    """As tracking.log_input has it of the training rows."""
-    row = frame.agg(F.bit_xor(F.xxhash64("text", "label")).alias("hash"), F.count(F.lit(1)).alias("rows")).first()
-    assert row is not None
-    return f"{row['hash'] & (2**64 - 1):016x}-{row['rows']}"
 
 
 def with_slices(frame: DataFrame) -> DataFrame:
