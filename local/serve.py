@@ -1,5 +1,6 @@
 """Serve on this machine, until Ctrl-C: the stream and a producer in the background, predictions in the foreground."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -136,10 +137,15 @@ def stop(producer: Daemon, stream: Daemon) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # one Ctrl-C is enough: a second one would leave them running
     producer.stop()
     if stream.pid() is not None:
-        print("serve: stopping the stream, which completes its batch", flush=True)
+        _say("serve: stopping the stream, which completes its batch")
         if not stream.stop(DRAIN_SECONDS):
-            print(f"serve: it took longer than {DRAIN_SECONDS} s and was killed: {stream.log_file}", flush=True)
-    print("serve: stopped; the broker runs on (make down)", flush=True)
+            _say(f"serve: it took longer than {DRAIN_SECONDS} s and was killed: {stream.log_file}")
+    _say("serve: stopped; the broker runs on (make down)")
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        print(line, flush=True)
 
 
 def serve() -> None:

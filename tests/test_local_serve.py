@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import jars
@@ -133,7 +135,17 @@ serve.run_main(serve.main)
 """
 
 
-def test_it_shows_predictions_until_ctrl_c_and_leaves_nothing_running(broker: Broker, tmp_path: Path) -> None:
+@dataclass
+class Served:
+    """A `make serve` that shows predictions, and what it started."""
+
+    process: subprocess.Popen[str]
+    producer: Daemon
+    stream: Daemon
+
+
+@pytest.fixture
+def served(broker: Broker, tmp_path: Path) -> Iterator[Served]:
     broker.make_topics(TOPICS)
     (tmp_path / "stream.py").write_text(STREAM, encoding="utf-8")
     tweets = tmp_path / "tweets.csv"
@@ -149,30 +161,44 @@ def test_it_shows_predictions_until_ctrl_c_and_leaves_nothing_running(broker: Br
         text=True,
         start_new_session=True,  # so that Ctrl-C can be sent to the whole group, as a terminal does
     )
-    producer, stream = Daemon("producer", tmp_path / "serving"), Daemon("stream", tmp_path / "serving")
+    made = Served(process, Daemon("producer", tmp_path / "serving"), Daemon("stream", tmp_path / "serving"))
     assert process.stdout is not None
     try:
         for line in process.stdout:
             if line.startswith("positive"):
                 break
-        assert producer.pid() is not None
-        assert stream.pid() is not None
-        os.killpg(process.pid, signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
+        assert made.producer.pid() is not None
+        assert made.stream.pid() is not None
+        yield made
     finally:
         process.kill()
-        producer.kill()
-        stream.kill()
-    assert process.returncode == 0, out
+        made.producer.kill()
+        made.stream.kill()
+
+
+def test_it_shows_predictions_until_ctrl_c_and_leaves_nothing_running(served: Served) -> None:
+    os.killpg(served.process.pid, signal.SIGINT)
+    out, _ = served.process.communicate(timeout=60)
+    assert served.process.returncode == 0, out
     assert " predictions, positive: " in out
     assert out.splitlines()[-2:] == [
         "serve: stopping the stream, which completes its batch",
         "serve: stopped; the broker runs on (make down)",
     ]
-    assert not producer.pid_file.exists()
-    assert not stream.pid_file.exists()
-    assert stream.tail() == "a.jar,b.jar\nbatch complete"
-    assert "messages to sentiment-input" in producer.tail()
+    assert not served.producer.pid_file.exists()
+    assert not served.stream.pid_file.exists()
+    assert served.stream.tail() == "a.jar,b.jar\nbatch complete"
+    assert "messages to sentiment-input" in served.producer.tail()
+
+
+def test_a_closed_terminal_leaves_nothing_running(served: Served) -> None:
+    assert served.process.stdout is not None
+    served.process.stdout.close()
+    os.killpg(served.process.pid, signal.SIGHUP)
+    served.process.wait(60)
+    assert not served.producer.pid_file.exists()
+    assert not served.stream.pid_file.exists()
+    assert served.stream.tail() == "a.jar,b.jar\nbatch complete"
 
 
 def test_a_stream_that_dies_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
