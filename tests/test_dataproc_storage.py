@@ -1,13 +1,14 @@
 """Jobs whose files and output are on gs://, on a real fake-gcs-server; and one by the real spark-submit."""
 
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dataproc.staging import storage
-from dataproc_server import Clients, Server, State, output, states, wait_for
+from dataproc_server import CLUSTER, PLACE, Clients, Server, State, environment, output, states, wait_for
 from google.api_core.exceptions import GoogleAPIError
 from requests.exceptions import RequestException
 from services import LOCAL, free_port
@@ -87,6 +88,76 @@ def test_a_main_file_missing_in_the_store_is_an_error_that_names_it(server: Serv
     done = clients.ended(clients.submit(uri))
     assert states(done) == ["PENDING", "SETUP_DONE", "ERROR"]
     assert done.status.details.startswith(f"File not found: {uri}")
+
+
+@pytest.fixture
+def gcloud(store: str, server: Server, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The real gcloud against the two servers, without credentials."""
+    if shutil.which("gcloud") is None:
+        pytest.skip("want gcloud on PATH")
+    core = {"DISABLE_PROMPTS": "1", "CHECK_GCE_METADATA": "false", "DISABLE_USAGE_REPORTING": "true"}
+    env = {
+        **environment(),
+        **{f"CLOUDSDK_CORE_{name}": value for name, value in core.items()},
+        "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
+        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        "CLOUDSDK_CORE_PROJECT": PLACE["project_id"],
+        "CLOUDSDK_DATAPROC_REGION": PLACE["region"],
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{store}/storage/v1/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": f"http://127.0.0.1:{server.rest_port}/",
+    }
+    env.pop("PYTHONPATH")
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["gcloud", "dataproc", *words], env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run
+
+
+def test_gcloud_submits_streams_lists_and_kills(
+    gcloud: Callable[..., subprocess.CompletedProcess[str]], server: Server, tmp_path: Path
+) -> None:
+    main = tmp_path / "main.py"
+    main.write_text("import sys, time; print('hello', sys.argv[1:]); time.sleep(float(sys.argv[1]))", encoding="utf-8")
+    submit = ["jobs", "submit", "pyspark", str(main), "--cluster", CLUSTER, "--labels", "env=staging"]
+    ran = gcloud(*submit, "--", "0")
+    assert ran.returncode == 0, ran.stderr
+    assert "hello ['0']" in ran.stderr
+    assert "finished successfully" in ran.stderr
+    failed = gcloud(*submit, "--", "x")
+    assert failed.returncode != 0
+    assert "ValueError" in failed.stderr
+    ran = gcloud(*submit, "--async", "--format", "value(reference.jobId)", "--", "120")
+    name = ran.stdout.strip()
+    clients = Clients(server, "grpc")
+    clients.reached(clients.job(name), State.RUNNING)
+    listed = gcloud(
+        "jobs",
+        "list",
+        "--filter",
+        "status.state = ACTIVE AND labels.env = staging",
+        "--format",
+        "value(reference.jobId)",
+    )
+    assert listed.stdout.split() == [name]
+    assert gcloud("jobs", "kill", name).returncode == 0
+    assert clients.ended(clients.job(name)).status.state == State.CANCELLED
+
+
+def test_gcloud_creates_describes_and_deletes_clusters(
+    gcloud: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    init = ["--initialization-actions", "gs://files/init.sh", "--metadata", "PIP_PACKAGES=mlflow"]
+    created = gcloud("clusters", "create", "by-gcloud", *init, "--num-workers", "3")
+    assert created.returncode == 0, created.stderr
+    shown = "value(config.workerConfig.numInstances,config.gceClusterConfig.metadata.PIP_PACKAGES)"
+    assert gcloud("clusters", "describe", "by-gcloud", "--format", shown).stdout.split() == ["3", "mlflow"]
+    assert gcloud("operations", "list", "--cluster", "by-gcloud", "--format", "value(done)").stdout.split() == ["True"]
+    assert gcloud("clusters", "delete", "by-gcloud").returncode == 0
+    gone = gcloud("clusters", "describe", "by-gcloud")
+    assert "NOT_FOUND" in gone.stderr
 
 
 def test_a_job_runs_by_the_real_spark_submit(tmp_path: Path) -> None:
