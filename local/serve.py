@@ -148,7 +148,7 @@ def serve() -> None:
     print(
         f"serve: champion of {MODEL}: version {require_champion()}; tweets from {os.path.relpath(tweets)}", flush=True
     )
-    up.main(["up"])
+    up.main(["up", "kafka"])
     bootstrap = up.Kafka().address()
     stream, producer = Daemon("stream", FOLDER), Daemon("producer", FOLDER)
     producer.stop()  # what an earlier `make serve` left when it was killed
