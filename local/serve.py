@@ -13,6 +13,7 @@ from types import FrameType
 
 import jars
 import up
+from kafka_service import Kafka
 from services import LOCAL, ROOT, Daemon, ServiceError, locked, port_setting, require_free, run_main
 
 FOLDER = LOCAL / "serving"
@@ -149,7 +150,7 @@ def serve() -> None:
         f"serve: champion of {MODEL}: version {require_champion()}; tweets from {os.path.relpath(tweets)}", flush=True
     )
     up.main(["up", "kafka"])
-    bootstrap = up.Kafka().address()
+    bootstrap = Kafka().address()
     stream, producer = Daemon("stream", FOLDER), Daemon("producer", FOLDER)
     producer.stop()  # what an earlier `make serve` left when it was killed
     stream.stop(DRAIN_SECONDS)

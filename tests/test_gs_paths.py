@@ -25,7 +25,7 @@ for _ in range(2):  # the second time it replaces
     preprocess.main(["--input", place + "/raw/*.csv", "--output", place + "/clean"])
 create_splits.main(["--input", place + "/clean", "--output", place + "/splits"])
 spark = session("look")
-names = ("clean", "splits/train", "splits/dev", "splits/test")
+names = ("clean/tweets", "splits/train", "splits/dev", "splits/test")
 rows = [spark.read.parquet(place + "/" + name).count() for name in names]
 print("rows", *rows)
 """
