@@ -173,17 +173,26 @@ def test_one_that_ends_while_it_starts_is_told_with_its_log(
         started(pair)
 
 
-def test_down_stops_the_whole_session_of_each_and_no_stranger(pair: list[Listener]) -> None:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"]) as stranger:
-        started(pair)
-        families = [process for service in pair for process in service.daemon.family()]
-        assert len(families) == 4
-        stopped(pair)
-        assert not any(lives(process) for process in families)
-        assert [service.state() for service in pair] == ["stopped", "stopped"]
-        assert not env_file(pair).exists()
-        assert stranger.poll() is None
-        stranger.kill()
+@pytest.fixture
+def stranger() -> "Iterator[subprocess.Popen[bytes]]":
+    """A process that nobody here has to do with."""
+    made = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    yield made
+    made.kill()
+    made.wait()
+
+
+def test_down_stops_the_whole_session_of_each_and_no_stranger(
+    pair: list[Listener], stranger: "subprocess.Popen[bytes]"
+) -> None:
+    started(pair)
+    families = [process for service in pair for process in service.daemon.family()]
+    assert len(families) == 4
+    stopped(pair)
+    assert not any(lives(process) for process in families)
+    assert [service.state() for service in pair] == ["stopped", "stopped"]
+    assert not env_file(pair).exists()
+    assert stranger.poll() is None
     with pytest.raises(ServiceError, match=r"^status: nothing is running"):
         supervisor.status(pair)
 
