@@ -1,6 +1,6 @@
 # `make help` lists the targets. Java 17 and Python 3.11 are all that has to be there; everything else goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run promote rollback history serve drain up down status test check test-spark35 chaos bench-serve bench-train package docs lock clean
+.PHONY: help setup run promote rollback history serve drain up down status reset test check test-spark35 chaos bench-serve bench-train package docs lock clean
 # ARGS goes to the command behind a target. DATA and TRAIN_ARGS reach local/run.sh through the environment,
 # where spaces do no harm.
 ARGS ?=
@@ -38,15 +38,18 @@ serve: ## Show a stream's predictions until Ctrl-C: broker, champion of make run
 drain: ## Ask a stream to complete its batch and end (CHECKPOINT=path or gs://...)
 	@local/drain.sh
 
-up: ## Start the local services (KAFKA_PORT= chooses another port than 9092), write .local/env
+up: ## Start the local services, all or SERVICES="kafka mlflow", write .local/env (local/settings.toml)
 	@local/setup.sh
-	@.venv/bin/python local/up.py up
+	@.venv/bin/python local/up.py up $(SERVICES)
 
 down: ## Stop the local services; their data stay in .local/
-	@if [ -x .venv/bin/python ]; then .venv/bin/python local/up.py down; else echo 'down: nothing was ever started here'; fi
+	@if [ -x .venv/bin/python ]; then .venv/bin/python local/up.py down $(SERVICES); else echo 'down: nothing was ever started here'; fi
 
-status: ## Show the local services: address, state, pid, log
+status: ## Show the local services: address, state, memory, log
 	@if [ -x .venv/bin/python ]; then .venv/bin/python local/up.py status; else echo 'status: nothing was ever started here'; fi
+
+reset: ## Stop the local services and remove .local/: their data, jars and binaries
+	@if [ -x .venv/bin/python ]; then .venv/bin/python local/up.py reset; else rm -rf .local; fi
 
 test: ## Run the tests (ARGS="-k name", ...)
 	@local/setup.sh dev

@@ -7,13 +7,13 @@ import signal
 import socket
 import struct
 import subprocess
-import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 import jars
-from services import LOCAL, Daemon, ServiceError, java, port_setting, require_free
+import settings
+from services import LOCAL, Daemon, ServiceError, java, require_free, wait_until
 
 START_SECONDS = 90.0
 TOPICS = {"sentiment-input": 3, "sentiment-predictions": 3}
@@ -49,7 +49,7 @@ share.coordinator.state.topic.min.isr=1
 class Broker:
     """One broker with everything that belongs to it under `folder`: settings, data, pid file and log.
 
-    `port` 0 stands for KAFKA_PORT (9092 by default), `controller_port` 0 for KAFKA_CONTROLLER_PORT, else `port` + 1.
+    `port` and `controller_port` 0 stand for those of local/settings.toml.
     A broker that runs already keeps its own ports, whatever is asked for.
     """
 
@@ -63,7 +63,7 @@ class Broker:
     def port(self) -> int:
         """The port of the running broker, else the one that `start` would take."""
         note = self.daemon.note() if self.is_running() else None
-        return int(note["port"]) if note else self._port or port_setting("KAFKA_PORT", 9092)
+        return int(note["port"]) if note else self._port or settings.port("kafka")
 
     @property
     def bootstrap(self) -> str:
@@ -81,19 +81,28 @@ class Broker:
         except (OSError, struct.error, ValueError):
             return False
 
+    @property
+    def controller_port(self) -> int:
+        """The port that `start` would take for the controller."""
+        return self._controller_port or settings.port("kafka", "controller_port", self.port + 1)
+
     def start(self) -> None:
         """Start the broker and wait until it answers; a running one is left alone."""
-        if not self.is_running():
-            classpath = f"{jars.fetch('broker')}/*"
-            port = self.port
-            controller_port = self._controller_port or port_setting("KAFKA_CONTROLLER_PORT", port + 1)
-            require_free(port, "kafka", "KAFKA_PORT")
-            require_free(controller_port, "kafka (controller)", "KAFKA_CONTROLLER_PORT")
-            settings = self._write_settings(port, controller_port)
-            self._format(classpath, settings)
-            command = [java(), *JAVA_OPTIONS, QUIET, "-cp", classpath, "kafka.Kafka", str(settings)]
-            self.daemon.start(command, port=port)
-        self._wait_until_healthy()
+        self.launch()
+        wait_until("kafka", self.daemon, self.is_healthy, START_SECONDS)
+
+    def launch(self) -> None:
+        """Start the broker without waiting for an answer; a running one is left alone."""
+        if self.is_running():
+            return
+        classpath = f"{jars.fetch('broker')}/*"
+        port, controller_port = self.port, self.controller_port
+        require_free(port, "kafka", settings.names("kafka", "port"))
+        require_free(controller_port, "kafka (controller)", settings.names("kafka", "controller_port"))
+        properties = self._write_settings(port, controller_port)
+        self._format(classpath, properties)
+        command = [java(), *JAVA_OPTIONS, QUIET, "-cp", classpath, "kafka.Kafka", str(properties)]
+        self.daemon.start(command, port=port)
 
     def stop(self) -> bool:
         """Stop it cleanly; whether that took no SIGKILL."""
@@ -144,7 +153,7 @@ class Broker:
         found = re.search(r"^cluster\.id=(.+)$", text, re.MULTILINE)
         return found[1].strip() if found else None
 
-    def _format(self, classpath: str, settings: Path) -> None:
+    def _format(self, classpath: str, properties: Path) -> None:
         """Make the empty data folder, once."""
         if self._cluster_id() is not None:
             return
@@ -152,27 +161,12 @@ class Broker:
         cluster_id = "-"
         while cluster_id.startswith("-"):
             cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", str(settings)]
+        tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", str(properties)]
         command = [java(), QUIET, "-cp", classpath, *tool, "--ignore-formatted"]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             lines = (done.stderr + done.stdout).strip().splitlines()
             raise ServiceError(f"kafka: {self.folder / 'data'} could not be made: {lines[0] if lines else 'no reason'}")
-
-    def _wait_until_healthy(self) -> None:
-        until = time.monotonic() + START_SECONDS
-        while not self.is_healthy():
-            if not self.is_running():
-                raise ServiceError(
-                    f"kafka: the broker ended while it started; the end of {self.daemon.log_file}:\n"
-                    f"{self.daemon.tail()}"
-                )
-            if time.monotonic() > until:
-                raise ServiceError(
-                    f"kafka: no answer on {self.bootstrap} after {START_SECONDS:.0f} s; the end of "
-                    f"{self.daemon.log_file}:\n{self.daemon.tail()}"
-                )
-            time.sleep(0.1)
 
 
 def cluster_at(port: int, patience: float = 5.0) -> str:

@@ -8,20 +8,18 @@ import importlib.metadata
 import importlib.util
 import re
 import shutil
-import subprocess
 import sys
 import time
 import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
-from services import LOCAL, ServiceError, java, locked, run_main
+from services import LOCAL, ServiceError, java, locked, run_main, run_watched
 
 PINS = Path(__file__).resolve().with_name("jars.toml")
 FOLDER = LOCAL / "jars"
 STAMP = ".fetched"  # in a complete folder: the pins that it was fetched for
 LIMIT_SECONDS = 900
-HEARTBEAT_SECONDS = 15
 CLASSIFIER = "{http://ant.apache.org/ivy/maven}classifier"
 # Java's own connections wait for ever unless told otherwise.
 TIMEOUTS = ["-Dsun.net.client.defaultConnectTimeout=20000", "-Dsun.net.client.defaultReadTimeout=60000"]
@@ -93,8 +91,7 @@ def _retrieve(name: str, wanted: Pins, target: Path, log: Path) -> None:
     command = [java(), *TIMEOUTS, "-jar", str(_ivy()), *arguments]
     print(f"jars: fetching the set {name} (some 45 MB; about a minute, the first time)", file=sys.stderr, flush=True)
     began = time.monotonic()
-    with log.open("wb") as output:
-        code = _watched(command, target, output.fileno(), name, began)
+    code = run_watched(command, log, f"jars: fetching the set {name}", LIMIT_SECONDS, cwd=target)
     ivy_file.unlink()
     missing = [path for path in _direct(wanted) if not (target / path).is_file()]
     if code != 0 or missing:
@@ -102,22 +99,6 @@ def _retrieve(name: str, wanted: Pins, target: Path, log: Path) -> None:
         raise ServiceError(f"jars: the set {name} could not be fetched: {why} (all of it: {log})")
     count = len(list(target.glob("*.jar")))
     print(f"jars: {count} jars of {name} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-
-
-def _watched(command: list[str], folder: Path, output: int, name: str, began: float) -> int:
-    """Run a command in `folder` to its end with a line every 15 s; its exit code, negative when it took too long."""
-    with subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as process:
-        while True:
-            try:
-                return process.wait(HEARTBEAT_SECONDS)
-            except subprocess.TimeoutExpired:
-                seconds = time.monotonic() - began
-                print(f"jars: fetching the set {name}, {seconds:.0f} s", file=sys.stderr, flush=True)
-                if seconds > LIMIT_SECONDS:
-                    process.kill()
-            except BaseException:
-                process.kill()
-                raise
 
 
 def _ivy() -> Path:

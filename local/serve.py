@@ -14,6 +14,7 @@ from types import FrameType
 
 import jars
 import up
+from kafka_service import Kafka
 from services import LOCAL, ROOT, Daemon, ServiceError, locked, port_setting, require_free, run_main
 
 FOLDER = LOCAL / "serving"
@@ -154,8 +155,8 @@ def serve() -> None:
     print(
         f"serve: champion of {MODEL}: version {require_champion()}; tweets from {os.path.relpath(tweets)}", flush=True
     )
-    up.main(["up"])
-    bootstrap = up.Kafka().address()
+    up.main(["up", "kafka"])
+    bootstrap = Kafka().address()
     stream, producer = Daemon("stream", FOLDER), Daemon("producer", FOLDER)
     producer.stop()  # what an earlier `make serve` left when it was killed
     stream.stop(DRAIN_SECONDS)

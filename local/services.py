@@ -15,10 +15,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / ".local"
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.1
+HEARTBEAT_SECONDS = 10
+MARK = "SENTIMENT_SERVICE"  # in the environment of a daemon and of all that it starts: its pid file
 
 
 class ServiceError(Exception):
@@ -90,6 +94,71 @@ def port_setting(setting: str, default: int) -> int:
     return int(text)
 
 
+def wait_until(name: str, daemon: "Daemon", is_healthy: Callable[[], bool], seconds: float) -> None:
+    """Wait for a service that was started; ServiceError with the end of its log if it ends or takes too long."""
+    began = told = time.monotonic()
+    while not is_healthy():
+        now = time.monotonic()
+        if daemon.pid() is None:
+            raise ServiceError(f"{name}: it ended while it started; the end of {daemon.log_file}:\n{daemon.tail()}")
+        if now - began > seconds:
+            raise ServiceError(
+                f"{name}: no answer after {seconds:.0f} s; the end of {daemon.log_file}:\n{daemon.tail()}"
+            )
+        if now - told >= HEARTBEAT_SECONDS:
+            told = now
+            print(f"{name}: starting, {now - began:.0f} s", file=sys.stderr, flush=True)
+        time.sleep(POLL_SECONDS)
+
+
+def run_watched(
+    command: Sequence[str], log: Path, doing: str, limit: float, cwd: Path, env: Mapping[str, str] | None = None
+) -> int:
+    """Run a command to its end with its output in `log`, and say on stderr every 15 s what is being done.
+
+    Returns:
+        Its exit code; negative when it took longer than `limit` seconds and was killed.
+    """
+    began = time.monotonic()
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as process,
+    ):
+        while True:
+            try:
+                return process.wait(15)
+            except subprocess.TimeoutExpired:
+                seconds = time.monotonic() - began
+                print(f"{doing}, {seconds:.0f} s", file=sys.stderr, flush=True)
+                if seconds > limit:
+                    process.kill()
+            except BaseException:
+                process.kill()
+                raise
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether a process is there and no zombie: in a container nobody may ever collect those."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def end(processes: Sequence[psutil.Process], patience: float = 5.0) -> None:
+    """SIGTERM, wait for processes to end, SIGKILL after `patience` seconds."""
+    until = time.monotonic() + patience
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    while left := [process for process in processes if lives(process)]:
+        if time.monotonic() > until:
+            for process in left:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        time.sleep(POLL_SECONDS)
+
+
 class Daemon:
     """A process in a session of its own, with `<folder>/<name>.pid` and `<folder>/<name>.log`.
 
@@ -127,15 +196,37 @@ class Daemon:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.log_file.exists():
             self.log_file.replace(self.log_file.with_suffix(".log.1"))
+        marked = {**(os.environ if env is None else env), MARK: str(self.pid_file)}
         with self.log_file.open("wb") as log:
             self._child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=cwd, start_new_session=True
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=marked, cwd=cwd, start_new_session=True
             )
         note = {"pid": self._child.pid, "identity": _identity(self._child.pid), **details}
         partial = self.pid_file.with_suffix(".pid.partial")
         partial.write_text(json.dumps(note), encoding="utf-8")
         partial.replace(self.pid_file)
         return self._child.pid
+
+    def family(self) -> list[psutil.Process]:
+        """The living processes of its session, itself too; also those that a killed daemon left behind.
+
+        What it started into a session of their own is not among them, nor is a stranger: the mark tells.
+        """
+        note, found = self.note(), []
+        for process in psutil.process_iter() if note else []:
+            with suppress(psutil.Error, OSError):
+                if os.getsid(process.pid) == (note or {})["pid"] and process.environ().get(MARK) == str(self.pid_file):
+                    found.append(process)
+        return found
+
+    def memory(self) -> int:
+        """Bytes of memory of the family; where the system tells, pages shared by several are counted once."""
+        total = 0
+        for process in self.family():
+            with suppress(psutil.Error):
+                full = process.memory_full_info()
+                total += getattr(full, "pss", 0) or full.rss
+        return total
 
     def signal(self, number: int) -> bool:
         """Send a signal to our process, and to no other; whether there was one."""

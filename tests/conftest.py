@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 from broker import Broker
 from chaos.zoo import Zoo
+from gcs_service import BINARY, Gcs, install, installed
+from local_gcs import start_gcs
 from pyspark.sql import DataFrame, SparkSession
-from services import free_port
+from services import LOCAL, free_port
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ["SENTIMENT_DRIVER_MEMORY"] = "2g"
@@ -19,6 +22,8 @@ os.environ["NO_GCE_CHECK"] = "true"
 os.environ["SPARK_SUBMIT_OPTS"] = "-XX:TieredStopAtLevel=1"
 for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"):
     os.environ.pop(variable, None)  # a test never writes to a registry that it did not make
+for variable in ("STORAGE_EMULATOR_HOST", "SENTIMENT_LEDGER"):
+    os.environ.pop(variable, None)  # nor to a store, should the shell have sourced .local/env
 
 WriteTweets = Callable[..., Path]
 
@@ -86,5 +91,23 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A Kafka broker of the run's own, on free ports; without topics."""
     made = Broker(tmp_path_factory.mktemp("kafka"), free_port(), free_port())
     made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def gcs_binaries() -> Path:
+    """The folder with fake-gcs-server; a test that wants it is skipped where it is not and no Go either."""
+    folder = LOCAL / "bin"
+    if not installed(folder) and shutil.which("go") is None:
+        pytest.skip(f"want {BINARY} in .local/bin or Go on PATH to install it")
+    install(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def gcs(tmp_path_factory: pytest.TempPathFactory, gcs_binaries: Path) -> Iterator[Gcs]:
+    """The object store of the run, with the buckets of the suite."""
+    made = start_gcs(tmp_path_factory.mktemp("store") / "gcs", gcs_binaries)
     yield made
     made.stop()

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import up
 from broker import Broker, cluster_at
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka_service import Kafka, write_tools
 from services import Daemon, ServiceError, free_port, port_setting, require_free
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -126,6 +126,16 @@ def test_a_port_in_use_gets_one_line_with_service_and_setting(tmp_path: Path) ->
     require_free(port, "kafka", "KAFKA_PORT")
 
 
+def test_the_broker_as_a_service_names_its_ports_and_shows_its_memory(broker: Broker, tmp_path: Path) -> None:
+    service = Kafka(broker)
+    assert service.state() == "running"
+    assert service.exports() == {"KAFKA_BOOTSTRAP": broker.bootstrap}
+    assert 100 * 2**20 < service.memory() < 1000 * 2**20
+    other = Kafka(Broker(tmp_path, free_port(), broker.port))
+    with pytest.raises(ServiceError, match=rf"^kafka: want port {broker.port} .* set KAFKA_CONTROLLER_PORT \(or contr"):
+        other.require_ports()
+
+
 def test_a_broker_that_dies_at_the_start_shows_the_end_of_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,23 +195,13 @@ def test_a_port_that_is_none_is_named(text: str, monkeypatch: pytest.MonkeyPatch
         port_setting("KAFKA_PORT", 9092)
 
 
-def test_the_environment_file_can_be_sourced_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("up.LOCAL", tmp_path / "my checkout")
-    monkeypatch.setenv("KAFKA_PORT", "19092")
-    monkeypatch.setattr("up.Broker", lambda: Broker(tmp_path / "kafka"))
-    up.write_env([up.Kafka()], tmp_path / "env")
-    script = f'. "{tmp_path}/env"; . "{tmp_path}/env"; echo "$KAFKA_BOOTSTRAP"; echo "$PATH"'
-    done = subprocess.run(["sh", "-c", script], env={"PATH": "/bin"}, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["127.0.0.1:19092", f"{tmp_path}/my checkout/bin:/bin"]
-
-
 def test_kafkas_own_commands_work_from_any_folder(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import jars
 
     local = tmp_path / "local folder"
-    up.write_tools(local / "bin")
+    write_tools(local / "bin")
     (local / "jars").symlink_to(jars.FOLDER)
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o755 for path in (local / "bin").iterdir())
     monkeypatch.chdir(tmp_path)

@@ -127,10 +127,10 @@ serve.LOCAL = root
 serve.require_champion = lambda: "1"
 serve.stream_command = lambda bootstrap, port: [sys.executable, script, str(port), bootstrap]
 serve.jars.connector_jars = lambda: ["a.jar", "b.jar"]
-serve.up.main = lambda argv: None
+serve.up.main = lambda argv: argv == ["up", "kafka"] or sys.exit(str(argv))
 class Kafka:
     def address(self): return sys.argv[2]
-serve.up.Kafka = Kafka
+serve.Kafka = Kafka
 serve.run_main(serve.main)
 """
 

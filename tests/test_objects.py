@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from gcs_service import Gcs
 from ledger_worker import MODEL, Place, promote
 
 from sentiment import objects
@@ -103,11 +104,14 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Store]:
     made.server_close()
 
 
-@pytest.fixture(params=["local", "gs"])
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=["local", "gs", "emulator"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "gs":
         request.getfixturevalue("store")
         return f"gs://{BUCKET}/some/ledger"
+    if request.param == "emulator":
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", request.getfixturevalue("gcs").address())
+        return f"gs://sentiment-bucket/{tmp_path.name}/ledger"
     return str(tmp_path / "ledger")
 
 
@@ -150,6 +154,19 @@ def test_a_bucket_that_may_not_be_written_or_is_not_there_is_told_in_one_line(st
     with pytest.raises(DataError, match=r"--ledger gs://ledgers/x: want a folder .*denied") as told:
         objects.check_writable(f"gs://{BUCKET}/x", "--ledger")
     assert "\n" not in str(told.value)
+
+
+def test_a_ledger_on_the_local_object_store_claims_each_number_once(
+    gcs: Gcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.address())
+    place, folder = Place(tmp_path), f"gs://sentiment-bucket/{tmp_path.name}"
+    for version in ("1", "2"):
+        promote(Ledger(place.client, MODEL, folder), version)
+    assert place.aliases() == {"champion": "2", "previous": "1"}
+    assert objects.names(f"{folder}/{MODEL}") == ["00000001.json", "00000002.json"]
+    assert objects.names(f"{folder}/{MODEL}/done") == ["00000001.json", "00000002.json"]
+    assert not objects.create(f"{folder}/{MODEL}/00000002.json", "another claim")
 
 
 def test_a_ledger_on_an_object_store_moves_and_settles(store: _Store, tmp_path: Path) -> None:

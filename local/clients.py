@@ -1,0 +1,68 @@
+"""What leads gcloud, gsutil and the client libraries of Google Cloud to this machine, and nowhere else."""
+
+from pathlib import Path
+
+import settings
+
+# gsutil knows none of gcloud's overrides, and speaks to the JSON API over TLS only.
+BOTO = """\
+# Written by `make up`: leads gsutil to the local object store.
+[Credentials]
+gs_json_host = 127.0.0.1
+gs_json_port = {port}
+gs_host = 127.0.0.1
+gs_port = {port}
+s3_host = 127.0.0.1
+s3_port = {port}
+
+[Boto]
+https_validate_certificates = False
+num_retries = 2
+metadata_service_num_attempts = 1
+metadata_service_timeout = 1
+
+[GSUtil]
+default_project_id = {project}
+prefer_api = json
+software_update_check_period = 0
+disable_analytics_prompt = True
+use_magicfile = False
+parallel_composite_upload_threshold = 0
+state_dir = {state}
+"""
+
+
+# gcloud looks for a cloud's metadata server, whatever it is told; port 1 has nobody listening.
+NO_METADATA = {
+    "NO_GCE_CHECK": "true",
+    **dict.fromkeys(("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP"), "127.0.0.1:1"),
+}
+
+
+def exports(folder: Path, gcs_port: int, gcs_tls_port: int) -> dict[str, str]:
+    """Variables for a shell, and the two places under `folder` that they name: boto's file and gcloud's own folder.
+
+    gcloud is told about both services, whether both run or not: what does not run here does not answer.
+    """
+    project, region = settings.text("cloud", "project"), settings.text("cloud", "region")
+    gcloud, boto = folder / "gcloud", folder / "boto"
+    gcloud.mkdir(parents=True, exist_ok=True)
+    boto.write_text(BOTO.format(port=gcs_tls_port, project=project, state=folder / "gsutil"), encoding="utf-8")
+    rest = settings.port("dataproc", "rest_port")
+    return {
+        "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{gcs_port}",
+        "GOOGLE_CLOUD_PROJECT": project,
+        **NO_METADATA,
+        "BOTO_CONFIG": str(boto),
+        "CLOUDSDK_CONFIG": str(gcloud),
+        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
+        "CLOUDSDK_CORE_PROJECT": project,
+        "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
+        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
+        "CLOUDSDK_CORE_SURVEY_DISABLE_PROMPTS": "true",
+        "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
+        "CLOUDSDK_DATAPROC_REGION": region,
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"http://127.0.0.1:{gcs_port}/storage/v1/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": f"http://127.0.0.1:{rest}/",
+    }

@@ -1,0 +1,134 @@
+"""What `.local/env` tells gcloud and gsutil leads to ports of this machine, and nothing of it goes elsewhere."""
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import clients
+import pytest
+import settings
+from buckets import Store
+from gcs_service import Gcs
+
+from sentiment import session
+
+# Every connection and every look-up of a name goes through here; only this machine is let through.
+GUARD = """
+import os, socket
+def note(what):
+    with open(os.environ["GUARD_RECORD"], "a") as record:
+        record.write(what + "\\n")
+class Guarded(socket.socket):
+    def connect(self, address):
+        self._look(address); return super().connect(address)
+    def connect_ex(self, address):
+        self._look(address); return super().connect_ex(address)
+    def _look(self, address):
+        if self.family != socket.AF_UNIX:
+            note("connect " + str(address[0]))
+            if address[0] != "127.0.0.1":
+                raise OSError("guarded")
+socket.socket = Guarded
+found = socket.getaddrinfo
+def getaddrinfo(host, *rest, **more):
+    note("name " + str(host))
+    if host != "127.0.0.1":
+        raise OSError("guarded")
+    return found(host, *rest, **more)
+socket.getaddrinfo = getaddrinfo
+note("guarded")
+"""
+
+
+def test_every_address_is_a_local_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATAPROC_REST_PORT", "18481")
+    found = clients.exports(tmp_path, 14443, 14444)
+    addresses = {name: value for name, value in found.items() if "://" in value}
+    assert addresses == {
+        "STORAGE_EMULATOR_HOST": "http://127.0.0.1:14443",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": "http://127.0.0.1:14443/storage/v1/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": "http://127.0.0.1:18481/",
+    }
+    assert found["CLOUDSDK_AUTH_DISABLE_CREDENTIALS"] == found["NO_GCE_CHECK"] == "true"
+    assert found["GCE_METADATA_HOST"] == found["GCE_METADATA_ROOT"] == "127.0.0.1:1"
+    assert found["CLOUDSDK_CORE_CHECK_GCE_METADATA"] == "false"
+    assert Path(found["CLOUDSDK_CONFIG"]).is_dir()
+    assert Path(found["CLOUDSDK_CONFIG"]).is_relative_to(tmp_path)
+    assert found["CLOUDSDK_DATAPROC_REGION"] == settings.text("cloud", "region") == "us-central1"
+
+
+def test_gsutils_configuration_names_no_other_host_and_no_credentials(tmp_path: Path) -> None:
+    boto = configparser.ConfigParser()
+    boto.read(clients.exports(tmp_path, 14443, 14444)["BOTO_CONFIG"])
+    credentials = dict(boto["Credentials"])
+    assert credentials == {
+        f"{kind}_{part}": value
+        for kind in ("gs", "gs_json", "s3")
+        for part, value in (("host", "127.0.0.1"), ("port", "14444"))
+    }
+    assert boto.getint("GSUtil", "software_update_check_period") == 0
+
+
+def guarded(tmp_path: Path, gcs: Gcs, *command: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
+    """Run a client with the exports and the guard: what became of it, and every address that it wanted."""
+    guard, record = tmp_path / "guard", tmp_path / "record"
+    guard.mkdir()
+    (guard / "sitecustomize.py").write_text(GUARD, encoding="utf-8")
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    env = {
+        **kept,
+        **gcs.exports(),
+        **clients.exports(tmp_path, *gcs.ports().values()),
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(guard),
+        "CLOUDSDK_PYTHON_SITEPACKAGES": "1",
+        "GUARD_RECORD": str(record),
+    }
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    wanted = set(record.read_text(encoding="utf-8").splitlines()) if record.exists() else set()
+    return done, wanted
+
+
+def test_the_guard_lets_nothing_out(gcs: Gcs, tmp_path: Path) -> None:
+    code = "import socket; socket.create_connection(('192.0.2.1', 80))"
+    done, wanted = guarded(tmp_path, gcs, sys.executable, "-c", code)
+    assert "guarded" in done.stderr
+    assert wanted == {"guarded", "name 192.0.2.1"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("gsutil", "cp", "note.txt", "gs://sentiment-bucket-data/by-gsutil.txt"),
+        ("gcloud", "storage", "cp", "note.txt", "gs://sentiment-bucket-data/by-gcloud.txt"),
+    ],
+    ids=["gsutil", "gcloud"],
+)
+def test_the_real_clients_reach_this_machine_only(gcs: Gcs, tmp_path: Path, command: tuple[str, ...]) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"want {command[0]}, which is part of no registry")
+    (tmp_path / "note.txt").write_text("été", encoding="utf-8")
+    done, wanted = guarded(tmp_path, gcs, *command)
+    assert done.returncode == 0, done.stderr
+    assert "guarded" in wanted, "the guard was not there"
+    assert "connect 127.0.0.1" in wanted
+    assert wanted <= {"guarded", "connect 127.0.0.1", "name 127.0.0.1"}
+    with Store(gcs.port) as store:
+        assert store.read("sentiment-bucket-data", command[-1].rpartition("/")[2]).decode() == "été"
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:4443", "127.0.0.1:4443", "http://127.0.0.1:4443/"])
+def test_a_laptop_session_has_gs_where_the_client_libraries_have_it(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    assert not [key for key in session._laptop_settings() if "fs.gs" in key]
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", endpoint)
+    found = {key: value for key, value in session._laptop_settings().items() if "fs.gs" in key}
+    assert found["spark.hadoop.fs.gs.storage.root.url"] == "http://127.0.0.1:4443/"
+    assert found["spark.hadoop.fs.gs.auth.type"] == "UNAUTHENTICATED"
+    assert not [value for value in found.values() if re.search(r"googleapis|metadata", value)]
