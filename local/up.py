@@ -6,13 +6,14 @@ import sys
 import clients
 import jars
 import supervisor
+from dataproc_service import Dataproc
 from gcs_service import Gcs
 from kafka_service import Kafka
 from mlflow_service import Mlflow
 from services import LOCAL, ServiceError, locked, run_main
 
 # In the order in which they start. Another one: a subclass of supervisor.Service, and its name here.
-SERVICES: list[type[supervisor.Service]] = [Kafka, Gcs, Mlflow]
+SERVICES: list[type[supervisor.Service]] = [Kafka, Gcs, Mlflow, Dataproc]
 NAMES = [service.name for service in SERVICES]
 
 

@@ -1,0 +1,64 @@
+"""The Dataproc server as one of the services."""
+
+import json
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+
+import settings
+from services import ROOT
+from supervisor import Service
+
+# Drivers listen on this machine alone, and their user interface on no port at all.
+DRIVER_CONF = {
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.ui.enabled": "false",
+}
+
+
+class Dataproc(Service):
+    """The Dataproc v1 API over gRPC and REST, with the suite's cluster; its jobs are spark-submits on this machine."""
+
+    name = "dataproc"
+    section_keys = ("grpc_port", "rest_port")
+
+    def launch(self, env: Mapping[str, str]) -> None:
+        ports = self.ports()
+        cluster = "/".join(settings.text("cloud", key) for key in ("project", "region", "cluster"))
+        options = {
+            "--grpc-port": str(ports["grpc_port"]),
+            "--rest-port": str(ports["rest_port"]),
+            "--folder": str(self.folder),
+            "--cluster": cluster,
+            "--jars": env.get("SENTIMENT_JARS", ""),
+            "--storage-endpoint": env.get("STORAGE_EMULATOR_HOST", ""),
+            "--staging-bucket": settings.text("dataproc", "staging_bucket"),
+        }
+        command = [sys.executable, "-m", "dataproc", *(part for item in options.items() for part in item)]
+        for name, value in DRIVER_CONF.items():
+            command += ["--conf", f"{name}={value}"]
+        self.daemon.start(command, env={**env, "SPARK_LOCAL_IP": "127.0.0.1"}, cwd=ROOT / "local", ports=ports)
+
+    def is_healthy(self) -> bool:
+        """Whether it answers, and its cluster takes jobs, which it does a moment later (unless somebody deleted it)."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is behind no proxy
+        project, region, cluster = (settings.text("cloud", key) for key in ("project", "region", "cluster"))
+        place = f"v1/projects/{project}/regions/{region}/clusters/{cluster}"
+        try:
+            with opener.open(f"http://127.0.0.1:{self.ports()['rest_port']}/{place}", timeout=5) as answer:
+                return self.is_running() and json.load(answer)["status"]["state"] != "CREATING"
+        except urllib.error.HTTPError as error:
+            return self.is_running() and error.code == 404
+        except (OSError, ValueError, KeyError):
+            return False
+
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port} (gRPC), http://127.0.0.1:{self.ports()['rest_port']}"
+
+    def exports(self) -> dict[str, str]:
+        return {
+            "DATAPROC_ENDPOINT": f"127.0.0.1:{self.port}",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": f"http://127.0.0.1:{self.ports()['rest_port']}/",
+        }
