@@ -9,36 +9,14 @@ from typing import Any
 import pytest
 from dataproc.staging import storage
 from dataproc_server import CLUSTER, PLACE, Clients, Server, State, environment, output, states, wait_for
-from google.api_core.exceptions import GoogleAPIError
-from requests.exceptions import RequestException
-from services import LOCAL, free_port
-
-STORE = LOCAL / "bin" / "fake-gcs-server"
+from gcs_service import Gcs
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An object store with the bucket `files`; its URL."""
-    if not STORE.exists():
-        pytest.skip("want .local/bin/fake-gcs-server (make up)")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    options = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory"]
-    options += ["-public-host", f"127.0.0.1:{port}", "-external-url", url]
-    with (tmp_path_factory.mktemp("store") / "log").open("wb") as log:
-        process = subprocess.Popen([str(STORE), *options], stdout=log, stderr=log)
-
-    def there() -> bool:
-        try:
-            storage(url).create_bucket("files", timeout=5, retry=None)
-        except (GoogleAPIError, RequestException):
-            return False
-        return True
-
-    wait_for(there)
-    yield url
-    process.kill()
-    process.wait()
+def store(gcs: Gcs) -> str:
+    """The run's object store with the bucket `files`; its URL."""
+    storage(gcs.address()).create_bucket("files", timeout=5, retry=None)
+    return gcs.address()
 
 
 @pytest.fixture(scope="module")
