@@ -158,5 +158,6 @@ def states(job: dp.Job) -> list[str]:
 
 
 def output(job: dp.Job) -> str:
-    """The driver's output of a job on a server without an object store."""
-    return Path(url2pathname(urlsplit(job.driver_output_resource_uri).path)).read_text(encoding="utf-8")
+    """The driver's output of a job on a server without an object store; empty before the driver has begun."""
+    path = Path(url2pathname(urlsplit(job.driver_output_resource_uri).path))
+    return path.read_text(encoding="utf-8") if path.exists() else ""
