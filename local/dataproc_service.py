@@ -3,11 +3,10 @@
 import json
 import sys
 import urllib.error
-import urllib.request
 from collections.abc import Mapping
 
 import settings
-from services import ROOT
+from services import ROOT, open_local
 from supervisor import Service
 
 # Drivers listen on this machine alone, and their user interface on no port at all.
@@ -43,11 +42,10 @@ class Dataproc(Service):
 
     def is_healthy(self) -> bool:
         """Whether it answers, and its cluster takes jobs, which it does a moment later (unless somebody deleted it)."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is behind no proxy
         project, region, cluster = (settings.text("cloud", key) for key in ("project", "region", "cluster"))
         place = f"v1/projects/{project}/regions/{region}/clusters/{cluster}"
         try:
-            with opener.open(f"http://127.0.0.1:{self.ports()['rest_port']}/{place}", timeout=5) as answer:
+            with open_local(f"http://127.0.0.1:{self.ports()['rest_port']}/{place}") as answer:
                 return self.is_running() and json.load(answer)["status"]["state"] != "CREATING"
         except urllib.error.HTTPError as error:
             return self.is_running() and error.code == 404

@@ -1,12 +1,11 @@
 """The MLflow server as one of the services: SQLite, artifacts through the server."""
 
 import sys
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
 import settings
-from services import ServiceError
+from services import ServiceError, open_local
 from supervisor import Service
 
 # It starts in 25 s instead of 131 s and takes 0.6 GB instead of 1.9 GB with these.
@@ -60,9 +59,8 @@ class Mlflow(Service):
         return f"gs://{settings.text('mlflow', 'bucket')}" if has_store else str(self.folder)
 
     def is_healthy(self) -> bool:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine is behind no proxy
         try:
-            with opener.open(f"{self.address()}/health", timeout=5) as answer:
+            with open_local(f"{self.address()}/health") as answer:
                 return self.is_running() and bool(answer.status == 200)
         except (OSError, ValueError):
             return False

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -92,6 +93,11 @@ def port_setting(setting: str, default: int) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise ServiceError(f"{setting}: want a port number from 1 to 65535, got {text!r}")
     return int(text)
+
+
+def open_local(url: str, seconds: float = 5) -> Any:
+    """The answer of a server on this machine, which is behind no proxy, as urllib gives it."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=seconds)
 
 
 def wait_until(name: str, daemon: "Daemon", is_healthy: Callable[[], bool], seconds: float) -> None:
