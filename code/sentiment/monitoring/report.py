@@ -34,7 +34,11 @@ SECTIONS = [
     Section("throughput_per_hour", "Throughput per hour", "By the time at which messages entered their source.", 24),
     Section("accuracy_per_day", "Accuracy per day", "Over predictions with a label; 95 % interval (Wilson)."),
     Section("prediction_distribution", "Predictions per day", "Unsure: a score from 0.4 to 0.6."),
-    Section("score_histogram", "Scores by model version", "Ten equal bins of P(positive)."),
+    Section(
+        "score_histogram",
+        "Scores by model version",
+        "Ten equal bins of P(positive). The plot has five versions at most, the newest.",
+    ),
     Section("model_versions", "Model versions", "Times are those of the messages."),
     Section("dead_letters", "Dead letters", "Messages that could not be scored, and why."),
 ]
@@ -183,7 +187,7 @@ def _nothing(location: str, period: Period, known: list[date]) -> DataError:
 def _section(section: Section, result: Result) -> dict[str, Any]:
     picture = charts.draw(section.query, result)
     hidden = max(len(result.rows) - section.most, 0)
-    note = f"The last {section.most} of {len(result.rows):,} rows{', the plot shows all' if picture else ''}."
+    note = f"The last {section.most} of {len(result.rows):,} rows."
     return {
         "query": section.query,
         "title": section.title,
