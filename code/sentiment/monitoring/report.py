@@ -175,7 +175,8 @@ def _attach(
     """Whether there are files of these days; they are the table then."""
     folder, filled = partitions.fetch(location, days, scratch / table, steps)
     if filled:
-        house.attach(table, folder, filled, argument, location)
+        with steps.step(f"looking at the files of {location}"):
+            house.attach(table, folder, filled, argument, location)
     return bool(filled)
 
 
