@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from broker import Broker
+from chaos import cluster as clusters
 from chaos.zoo import Zoo
+from cluster_service import Cluster
 from gcs_service import BINARY, Gcs, install, installed
 from local_gcs import start_gcs
 from pyspark.sql import DataFrame, SparkSession
@@ -111,3 +113,10 @@ def gcs(tmp_path_factory: pytest.TempPathFactory, gcs_binaries: Path) -> Iterato
     made = start_gcs(tmp_path_factory.mktemp("store") / "gcs", gcs_binaries)
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Spark standalone cluster of the run's own: a master, two workers."""
+    with clusters.running(tmp_path_factory.mktemp("cluster")) as made:
+        yield made
