@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import closing
 import pytest
 from broker import Broker
 from chaos import cluster as clusters
@@ -28,6 +29,19 @@ for variable in ("STORAGE_EMULATOR_HOST", "SENTIMENT_LEDGER"):
     os.environ.pop(variable, None)  # nor to a store, should the shell have sourced .local/env
 
 WriteTweets = Callable[..., Path]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked gcloud need the real one, which is part of no registry."""
+    if item.get_closest_marker("gcloud") and shutil.which("gcloud") is None:
+        pytest.skip(closing.GCLOUD)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was tested with tools that come from no registry, and what could not be."""
+    for line in closing.lines(terminalreporter.stats):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
