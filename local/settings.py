@@ -20,10 +20,12 @@ def port(section: str, key: str = "port", default: int = 0) -> int:
 
 def whole(section: str, key: str) -> int:
     """A whole number, at least 1."""
-    given = os.environ.get(variable(section, key))
-    value = int(given) if given and given.isdecimal() else given or _value(section, key)
+    given, wanted = os.environ.get(variable(section, key)), "a whole number >= 1"
+    if given and not (given.isdecimal() and int(given)):
+        raise ServiceError(f"{variable(section, key)}: want {wanted}, got {given!r}")
+    value = int(given) if given else _value(section, key)
     if type(value) is not int or value < 1:
-        raise _unfit(section, key, "a whole number >= 1", value)
+        raise _unfit(section, key, wanted, value)
     return value
 
 

@@ -32,7 +32,12 @@ def common_exports() -> dict[str, str]:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("command", choices=["up", "down", "status", "reset"], help="what to do")
-    parser.add_argument("services", nargs="*", metavar="SERVICE", help=f"out of {', '.join(NAMES)} (default: all)")
+    parser.add_argument(
+        "services",
+        nargs="*",
+        metavar="SERVICE",
+        help=f"out of {', '.join(NAMES)} (default: all, cluster where jobs shall run there)",
+    )
     return parser.parse_args(argv)
 
 

@@ -38,8 +38,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(closing.GCLOUD)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was tested with tools that come from no registry, and what could not be."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Say below pytest's own summary what was tested with tools that come from no registry, and what was not."""
+    yield
     for line in closing.lines(terminalreporter.stats):
         terminalreporter.write_line(line)
 
