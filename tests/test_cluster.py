@@ -234,4 +234,4 @@ def test_an_executor_that_is_killed_while_it_trains_costs_nothing(
         assert [str(version.version) for version in found] == ["1"]
         run_id = found[0].run_id
         assert run_id is not None
-        assert client.get_run(run_id).data.metrics["accuracy"] > 0.7
+        assert client.get_run(run_id).data.metrics["accuracy"] > 0.5
