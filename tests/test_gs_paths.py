@@ -49,6 +49,7 @@ print("rows", found.count(), found.distinct().count())
 """
 FILES, LINES = 8, 50
 SERVED = 5
+PATIENCE_SECONDS = 500
 
 
 @pytest.fixture
@@ -81,7 +82,11 @@ def running(words: list[str], env: dict[str, str], folder: Path) -> "subprocess.
 
 def ended(process: "subprocess.Popen[str]") -> str:
     """What it printed; it must end well."""
-    out, _ = process.communicate(timeout=180)
+    try:
+        out, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        killed(process)
+        raise
     assert process.returncode == 0, out[-3000:]
     return out
 
