@@ -124,7 +124,7 @@ def test_jobs_of_the_dataproc_server_run_in_executors_of_the_cluster_on_127_0_0_
     (tmp_path / "ask.py").write_text(ASK, encoding="utf-8")
     properties = {"spark.executor.memory": "512m", "spark.driver.memory": "512m"}
     job = clients.submit(tmp_path / "ask.py", pyspark={"properties": properties})
-    wait_for(lambda: "ran on" in output(job) or clients.job(job.reference.job_id).status.state.name == "ERROR")
+    wait_for(lambda: "ran on" in output(job) or clients.job(job.reference.job_id).done, 240)
     assert f"ran on {cluster.url()} 4" in output(job)
     running = executors(cluster)
     assert len(running) == 2
