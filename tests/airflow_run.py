@@ -33,6 +33,8 @@ def prepare() -> None:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
+        "grpc_proxy": "http://127.0.0.1:1",  # nothing gets to Google, should a hook ask there
+        "no_grpc_proxy": "127.0.0.1,localhost",
     }
     sys.path += [str(path) for path in BUNDLES.values()]  # as Airflow does for the files of a bundle
 

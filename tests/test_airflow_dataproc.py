@@ -87,6 +87,7 @@ def test_hooks_imported_after_the_plugin_are_led_too(hooks: Any, monkeypatch: py
     runpy.run_path(str(ROOT / "airflow" / "plugins" / "dataproc_endpoint.py"))
     fresh = importlib.import_module(hooks.__name__)
     assert fresh is not hooks
+    assert fresh._dataproc_endpoint  # else the next line would ask Google
     assert fresh.DataprocHook().get_cluster(cluster_name="sentiment-cluster", **PLACE).status.state
 
 
