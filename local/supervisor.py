@@ -6,6 +6,7 @@ The order in which services stand in a list is that in which they start; each is
 import os
 import shlex
 import shutil
+import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ class Service(ABC):
     """The ports that it listens on, by their keys in the section `name` of local/settings.toml; the first is `port`."""
     start_seconds: ClassVar[float] = 120.0
     stop_seconds: ClassVar[float] = 60.0
+    stop_signal: ClassVar[int] = signal.SIGTERM
 
     def __init__(self, folder: Path | None = None, port: int = 0) -> None:
         self.folder = folder or LOCAL / self.name
@@ -112,7 +114,7 @@ class Service(ABC):
     def stop(self) -> bool:
         """Stop it and all that its session holds; whether it ended of its own accord."""
         family = self.daemon.family()
-        clean = self.daemon.stop(self.stop_seconds)
+        clean = self.daemon.stop(self.stop_seconds, self.stop_signal)
         end(family)
         return clean
 

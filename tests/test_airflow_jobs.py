@@ -67,7 +67,7 @@ def test_the_defaults_of_the_variables_are_those_of_the_script() -> None:
 
 def test_the_drift_script_takes_its_arguments() -> None:
     found = settings(drift_psi_threshold="0.25", drift_windows="5", drift_min_windows="2")
-    words = jobs.drift_arguments(found, *streams(found), "gs://r/drift")
+    words = jobs.drift_arguments(found, streams(found)[0], "gs://r/drift")
     args = pytest.importorskip("drift_report").parse_args(words)
     assert (args.windows, args.min_windows, args.psi_threshold, args.output) == (5, 2, 0.25, "gs://r/drift")
 
@@ -88,7 +88,7 @@ def test_a_serving_job_is_restartable_and_found_by_its_labels() -> None:
     script = "gs://sentiment-bucket-code/code/0123456789ab/streaming_serving_mlflow_hdfs_kafka.py"
     assert taken.pyspark_job.main_python_file_uri == script
     changed = settings(serving_batch_interval="5")
-    other = jobs.serving_job(changed, *streams(changed), "0123456789ab", "1")
+    other = jobs.serving_job(changed, streams(changed)[0], "0123456789ab", "1")
     assert other["labels"]["settings"] != hashed
 
 
