@@ -41,6 +41,7 @@ class Airflow(Service):
             **airflow_home.environment(self.folder, self.port),
             airflow_home.CONNECTION: airflow_home.connection(endpoint),
             "PATH": airflow_home.path(inherited),
+            "SPT_NOENV": "1",  # titles of processes would overwrite the mark by which they are found
         }
         self.daemon.start(command, {**inherited, **own}, self.folder, ports=self.ports(), endpoint=endpoint)
 
