@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 import psutil
@@ -243,10 +244,10 @@ class Daemon:
             os.kill(pid, number)
         return True
 
-    def stop(self, patience: float = STOP_SECONDS) -> bool:
-        """SIGTERM, wait for the end, SIGKILL after `patience` seconds; whether it ended of its own accord."""
+    def stop(self, patience: float = STOP_SECONDS, number: int = SIGTERM) -> bool:
+        """SIGTERM or the signal given, wait, SIGKILL after `patience` seconds; whether it ended of its own accord."""
         clean = True
-        if self.signal(signal.SIGTERM) and not self.wait(patience):
+        if self.signal(number) and not self.wait(patience):
             clean = False
             self.kill()
         self.pid_file.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ The order in which services stand in a list is that in which they start; each is
 import os
 import shlex
 import shutil
+import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +49,7 @@ class Service(ABC):
     """The ports that it listens on, by their keys in the section `name` of local/settings.toml; the first is `port`."""
     start_seconds: ClassVar[float] = 120.0
     stop_seconds: ClassVar[float] = 60.0
+    stop_signal: ClassVar[int] = signal.SIGTERM
 
     def __init__(self, folder: Path | None = None, port: int = 0) -> None:
         self.folder = folder or LOCAL / self.name
@@ -141,7 +143,7 @@ class Service(ABC):
     def stop(self) -> bool:
         """Stop it and all that its sessions hold, the last daemon first; whether they ended of their own accord."""
         families = [process for daemon in self.daemons for process in daemon.family()]
-        clean = [daemon.stop(self.stop_seconds) for daemon in reversed(self.daemons)]
+        clean = [daemon.stop(self.stop_seconds, self.stop_signal) for daemon in reversed(self.daemons)]
         end(families)
         return all(clean)
 

@@ -6,6 +6,7 @@ import sys
 import clients
 import jars
 import supervisor
+from airflow_service import Airflow
 from cluster_service import Cluster
 from dataproc_service import Dataproc
 from gcs_service import Gcs
@@ -14,7 +15,7 @@ from mlflow_service import Mlflow
 from services import LOCAL, ServiceError, locked, run_main
 
 # In the order in which they start. Another one: a subclass of supervisor.Service, and its name here.
-SERVICES: list[type[supervisor.Service]] = [Kafka, Gcs, Mlflow, Cluster, Dataproc]
+SERVICES: list[type[supervisor.Service]] = [Kafka, Gcs, Mlflow, Cluster, Dataproc, Airflow]
 NAMES = [service.name for service in SERVICES]
 
 
