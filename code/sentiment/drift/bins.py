@@ -13,7 +13,7 @@ FEATURES = [SCORE, LENGTH, TOKENS]
 MEANINGS = {
     SCORE: "predicted score, P(positive)",
     LENGTH: "length of the text in characters",
-    TOKENS: "the training's most frequent tokens among the different tokens of the texts",
+    TOKENS: "the training's most frequent tokens, and all others",
 }
 OTHER = "other tokens"  # no token holds a space
 

@@ -142,10 +142,9 @@ def _window_rows(held: dict[str, Any]) -> list[list[str]]:
         share = window["positive_share"]
         indices = [f"{window['psi'][name]:.3f}" if window["psi"] else "" for name in held["features"]]
         left_out = ", ".join(f"{number:,} of {version}" for version, number in window["left_out"].items())
-        begin, end = (datetime.fromisoformat(window[side]) for side in ("begin", "end"))
-        times = [f"{begin:%Y-%m-%d %H:%M}", f"{end:%Y-%m-%d %H:%M}"]
+        begin = f"{datetime.fromisoformat(window['begin']):%Y-%m-%d %H:%M}"
         shown = "" if share is None else f"{share:.1%}"
-        rows.append([*times, f"{window['rows']:,}", shown, *indices, window["state"], left_out])
+        rows.append([begin, f"{window['rows']:,}", shown, *indices, window["state"], left_out])
     return rows
 
 
