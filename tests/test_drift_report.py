@@ -61,7 +61,12 @@ def cheerful(rows: list[Pair]) -> list[str]:
     return (happy * 3)[: len(rows) - 10] + alike(rows)[:10]
 
 
-DAYS: list[Callable[[list[Pair]], list[str]]] = [alike] * 3 + [long] * 2 + [foreign] * 2 + [cheerful] * 2
+def few(rows: list[Pair]) -> list[str]:
+    return alike(rows)[:50]
+
+
+Change = Callable[[list[Pair]], list[str]]
+DAYS: list[Change] = [*[alike] * 3, *[long] * 2, *[foreign] * 2, *[cheerful] * 2]
 """What the texts of each day since FIRST are like; the day after has 50 rows only."""
 
 
@@ -135,7 +140,7 @@ def world(spark: SparkSession, zoo: Zoo, tmp_path_factory: pytest.TempPathFactor
     fresh = [(row.text, row.prediction == 1.0) for row in said[len(reference) :].itertuples()]
     incoming = folder / "incoming"
     incoming.mkdir()
-    for number, change in enumerate([*DAYS, lambda rows: alike(rows[:50])]):
+    for number, change in enumerate([*DAYS, few]):
         path = incoming / f"{number}.txt"
         path.write_text("\n".join(change(fresh[number * ROWS : (number + 1) * ROWS])) + "\n", encoding="utf-8")
         moment = (FIRST + timedelta(days=number, hours=9)).timestamp()
