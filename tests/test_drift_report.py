@@ -137,7 +137,8 @@ def world(spark: SparkSession, zoo: Zoo, tmp_path_factory: pytest.TempPathFactor
     )
     tokens = evaluation.top_tokens(frame.where(F.col("id") < len(reference)))
     zoo.client.log_dict(run.run_id, evaluation.profile(scores, tokens), "profile.json")
-    fresh = [(row.text, row.prediction == 1.0) for row in said[len(reference) :].itertuples()]
+    called = said["prediction"].to_numpy() == 1.0
+    fresh = [(text, bool(positive)) for text, positive in zip(texts, called, strict=True)][len(reference) :]
     incoming = folder / "incoming"
     incoming.mkdir()
     for number, change in enumerate([*DAYS, few]):
