@@ -14,6 +14,7 @@ from typing import Any
 import audit_predictions
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 import serving_report
 from buckets import Store
@@ -225,10 +226,7 @@ def test_files_that_are_gone_or_hold_other_rows_are_named(good: Served) -> None:
     first, second, _ = sorted(good.output.glob("date=*/*.parquet"))
     first.unlink()
     assert f"{first.name} is missing, which batch 0 wrote" in reasons(good.tell())
-    half = ds.dataset(second).to_table().slice(0, 11)
-    shutil.rmtree(second.parent / "part", ignore_errors=True)
-    ds.write_dataset(half, second.parent / "part", format="parquet")
-    (second.parent / "part" / "part-0.parquet").replace(second)
+    pq.write_table(pq.read_table(second, partitioning=None).slice(0, 11), second)
     assert "(2 such faults)" in reasons(good.tell())
     first.write_bytes(b"")
     told = good.tell()

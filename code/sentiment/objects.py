@@ -4,7 +4,6 @@ A location is a local path or a gs:// URI, as `folder_at` gives them.
 """
 
 import os
-import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -253,10 +252,14 @@ def _gs_entries(folder: str) -> Iterator[Entry]:
 
 
 def _local_entries(folder: Path) -> Iterator[Entry]:
-    for path in folder.rglob("*"):
-        try:
-            status = path.stat()
-        except FileNotFoundError:  # gone since it was listed
-            continue
-        if stat.S_ISREG(status.st_mode):
+    def raised(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for root, _, found in os.walk(folder, onerror=raised):
+        for path in (Path(root, name) for name in found):
+            try:
+                status = path.stat()
+            except FileNotFoundError:  # gone since it was listed
+                continue
             yield Entry(path.relative_to(folder).as_posix(), status.st_size, status.st_mtime)
