@@ -146,6 +146,26 @@ def opened(location: str) -> Iterator[BinaryIO]:
         raise DataError(f"cannot read {location}: {_brief(error)}") from error
 
 
+def folders(folder: str) -> list[str]:
+    """The names of the folders right below `folder`, sorted; none if it is new."""
+    try:
+        if _on_gs(folder):
+            return sorted(_listed_folders(folder))
+        return sorted(entry.name for entry in os.scandir(Path(folder)) if entry.is_dir())
+    except FileNotFoundError:
+        return []
+    except _errors(folder) as error:
+        raise DataError(f"cannot read {folder}: {_brief(error)}") from error
+
+
+def download(location: str, target: Path) -> None:
+    """Copy an object of gs:// into a local file; DataError: it cannot be read, or it is gone."""
+    try:
+        _blob(location).download_to_filename(str(target), **_patience())
+    except _errors(location) as error:
+        raise DataError(f"cannot read {location}: {_brief(error)}") from error
+
+
 def write_whole_locally(path: Path, text: str, overwrite: bool) -> bool:
     """By the system's own atomic steps: the file appears under its name when all of it is on the disk.
 
@@ -233,20 +253,27 @@ def _download(location: str) -> str | None:
         return None
 
 
-def _listed(folder: str) -> list[str]:
+def _listing(folder: str, **how: Any) -> tuple[Any, str]:
+    """The objects below a folder of gs://, and what their names begin with."""
     bucket, _, inner = folder.removeprefix(f"{GS}://").partition("/")
     prefix = f"{inner.strip('/')}/" if inner.strip("/") else ""
     client = _client(os.environ.get("STORAGE_EMULATOR_HOST", ""))
-    found = client.list_blobs(bucket, prefix=prefix, delimiter="/", **_patience())
+    return client.list_blobs(bucket, prefix=prefix, **how, **_patience()), prefix
+
+
+def _listed(folder: str) -> list[str]:
+    found, prefix = _listing(folder, delimiter="/")
     return [blob.name.removeprefix(prefix) for blob in found if blob.name != prefix]
 
 
+def _listed_folders(folder: str) -> set[str]:
+    found, prefix = _listing(folder, delimiter="/")
+    return {name.removeprefix(prefix).rstrip("/") for page in found.pages for name in page.prefixes}
+
+
 def _gs_entries(folder: str) -> Iterator[Entry]:
-    bucket, _, inner = folder.removeprefix(f"{GS}://").partition("/")
-    prefix = f"{inner.strip('/')}/" if inner.strip("/") else ""
-    client = _client(os.environ.get("STORAGE_EMULATOR_HOST", ""))
-    fields = "items(name,size,updated),nextPageToken"
-    for blob in client.list_blobs(bucket, prefix=prefix, fields=fields, **_patience()):
+    found, prefix = _listing(folder, fields="items(name,size,updated),nextPageToken")
+    for blob in found:
         if not blob.name.endswith("/"):
             yield Entry(blob.name.removeprefix(prefix), blob.size, blob.updated.timestamp())
 
