@@ -35,8 +35,9 @@ history: ## Show what was live from when to when (ARGS="--at 2026-11-21T12:00")
 serve: ## Show a stream's predictions until Ctrl-C: broker, champion of make run, tweets from DATA=path
 	@local/serve.sh
 
-drain: ## Ask a stream to complete its batch and end (CHECKPOINT=path or gs://...)
-	@local/drain.sh
+drain: ## Ask a stream to complete its batch and end, and wait until it has (CHECKPOINT=path or gs://...)
+	@local/setup.sh
+	@.venv/bin/python code/serving_report.py --action drain --checkpoint "$$CHECKPOINT" $(ARGS)
 
 report: ## Report on predictions (PREDICTIONS=path or gs://..., else those of make serve) in .local/report/ (ARGS="...")
 	@local/setup.sh
