@@ -10,6 +10,9 @@ import pytest
 from gcs_service import Gcs
 from services import ROOT
 
+PATIENCE_SECONDS = 600
+"""A busy machine takes minutes for what a quiet one does in seconds."""
+
 
 class Shell:
     """Runs scripts of the checkout against a store and, where one is given, a Dataproc server."""
@@ -22,8 +25,8 @@ class Shell:
         self.env = {**kept, "HOME": str(folder), **clients.exports(folder, *gcs.ports().values()), **gcs.exports()}
         self.env["CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC"] = f"http://127.0.0.1:{dataproc_port or 1}/"
 
-    def run(self, *command: str | Path, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the checkout's root."""
+    def run(self, *command: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the checkout's root, with more of an environment."""
         return subprocess.run(
             [str(part) for part in command],
             cwd=ROOT,
@@ -32,5 +35,5 @@ class Shell:
             capture_output=True,
             text=True,
             check=False,
-            timeout=timeout,
+            timeout=PATIENCE_SECONDS,
         )

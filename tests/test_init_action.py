@@ -55,7 +55,7 @@ class Machine:
             (self.attributes / key).write_text(value, encoding="utf-8")
 
     def start(self) -> subprocess.CompletedProcess[str]:
-        return self.shell.run("bash", ACTION, timeout=600, PREFIX=str(self.root))
+        return self.shell.run("bash", ACTION, PREFIX=str(self.root))
 
     def configuration(self) -> dict[str, str]:
         return {path.name: path.read_text(encoding="utf-8") for path in sorted(self.conf.iterdir())}
@@ -109,9 +109,7 @@ def test_sparks_driver_and_executors_take_the_interpreter(machine: Machine, tmp_
     (tmp_path / "probe.py").write_text(PROBE, encoding="utf-8")
     submit = Path(sys.executable).with_name("spark-submit")
     home = str(Path(pyspark.__file__).parent)
-    done = machine.shell.run(
-        submit, tmp_path / "probe.py", SPARK_HOME=home, SPARK_CONF_DIR=str(machine.conf), timeout=600
-    )
+    done = machine.shell.run(submit, tmp_path / "probe.py", SPARK_HOME=home, SPARK_CONF_DIR=str(machine.conf))
     packages = machine.root / "opt/sentiment/environment/lib/python3.11/site-packages"
     assert done.stdout.splitlines() == [
         f"DRIVER {machine.python}",
@@ -203,7 +201,6 @@ def test_the_archive_runs_wherever_it_is_unpacked(
         "--requirements",
         requirements,
         "--upload",
-        timeout=400,
         **settings,
     )
     assert (done.returncode, done.stderr) == (0, "")
