@@ -1,0 +1,119 @@
+# shellcheck shell=bash
+# What the scripts of ci-cd/ share: sourced by them, never run. NAME, set before, starts each of their messages.
+#
+# Settings come from the environment, else from a file of NAME=VALUE lines (--env, ci-cd/env if it is there),
+# else from the defaults in load_settings. Runs under bash 3.2, which is macOS's own.
+
+DRY_RUN=${DRY_RUN:-}
+: "${NAME:?want NAME set by the script that sources lib.sh}"
+
+say() { echo "$NAME: $*"; }
+
+fail() { # a line; exit 1: what was asked for cannot be done
+  echo "$NAME: $*" >&2
+  exit 1
+}
+
+usage_error() { # a line; exit 2: a wrong argument or setting
+  echo "$NAME: $*" >&2
+  exit 2
+}
+
+# The comment at the head of the script is its help: all of it from line 2 to the first line without #.
+print_help() { sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p;}' "$1"; }
+
+need_value() { # the arguments from a flag on
+  if [ $# -lt 2 ] || [ -z "$2" ]; then usage_error "want a value after $1, found none"; fi
+}
+
+load_settings() { # a file of settings, or nothing
+  local file=${1:-} line name number=0
+  if [ -z "$file" ] && [ -f ci-cd/env ]; then file=ci-cd/env; fi
+  if [ -n "$file" ]; then
+    [ -f "$file" ] || usage_error "want --env to name a file of settings, found nothing at $file"
+    while IFS= read -r line || [ -n "$line" ]; do
+      number=$((number + 1))
+      case $line in '' | '#'*) continue ;; esac
+      name=${line%%=*}
+      case $name in
+        "$line" | '' | [0-9]* | *[!A-Z0-9_]*) usage_error "want NAME=VALUE in line $number of $file, found another form" ;;
+      esac
+      if [ -z "${!name:-}" ]; then export "$name=${line#*=}"; fi
+    done <"$file"
+  fi
+  : "${PROJECT_ID:=${CLOUDSDK_CORE_PROJECT:-${GOOGLE_CLOUD_PROJECT:-}}}"
+  : "${REGION:=us-central1}" "${CLUSTER:=sentiment-cluster}" "${MODEL_NAME:=twitter-sentiment-model-best}"
+  : "${CODE_BUCKET:=sentiment-bucket-code}" "${DATA_BUCKET:=sentiment-bucket-data}"
+  : "${MODELS_BUCKET:=sentiment-bucket-models}" "${CHECKPOINT_BUCKET:=sentiment-bucket-checkpoint}"
+  : "${PREDICTIONS_BUCKET:=sentiment-bucket-predictions}" "${STAGING_BUCKET:=sentiment-bucket-staging}"
+  : "${STREAMING_INPUT_BUCKET:=sentiment-bucket-streaming-input}"
+  [ -n "$PROJECT_ID" ] || usage_error 'want PROJECT_ID to name the project, found nothing (environment, --env FILE or ci-cd/env)'
+}
+
+need_gcloud() {
+  [ -n "$DRY_RUN" ] || command -v gcloud >/dev/null || fail 'want gcloud on PATH, found none'
+}
+
+# Run gcloud in the project and without questions. Sets answer to its output and, where it fails, cloud_error to its
+# error in one line. Not in $(...), where both would be lost.
+cloud() {
+  local complaints status=0
+  complaints=$(mktemp)
+  # shellcheck disable=SC2034  # answer is for the callers
+  answer=$(gcloud "$@" --project="$PROJECT_ID" --quiet 2>"$complaints") || status=$?
+  cloud_error=$(sed -n -e 's/ This command is [a-z]*authenticated.*//' \
+    -e '/^ERROR:.*:$/{N;s/\n[- ]*/ /;}' -e 's/^ERROR: *\(([^)]*) *\)\{0,1\}//p' "$complaints" | head -n 1)
+  [ -n "$cloud_error" ] || cloud_error=$(grep -v '^ *$' "$complaints" | tail -n 1) || true
+  rm -f "$complaints"
+  return "$status"
+}
+
+# Run gcloud for a change: told in one line where it fails, shown instead of run under --dry-run.
+change() {
+  if [ -n "$DRY_RUN" ]; then
+    printf 'gcloud'
+    printf ' %q' "$@"
+    printf ' --project=%q --quiet\n' "$PROJECT_ID"
+    return
+  fi
+  cloud "$@" || fail "gcloud ${1:-} ${2:-} ${3:-}: $cloud_error"
+}
+
+need_bucket() { # setting, bucket: one that is not there or that must not be read ends the script
+  [ -z "$DRY_RUN" ] || return 0
+  cloud storage buckets describe "gs://$2" --format='value(name)' ||
+    fail "want $1 to name a bucket that can be read, found gs://$2: $cloud_error"
+}
+
+# Set cluster_state: RUNNING and so on, empty where there is no such cluster. A wrong region, a wrong project
+# or missing rights end the script.
+find_cluster() {
+  cluster_state=''
+  if cloud dataproc clusters describe "$CLUSTER" --region="$REGION" --format='value(status.state)'; then
+    cluster_state=$answer
+  fi
+  if [ -z "$cluster_state" ]; then
+    case $cloud_error in
+      *NOT_FOUND*luster*) ;;
+      *) fail "want to find CLUSTER $CLUSTER in REGION $REGION of $PROJECT_ID, found: $cloud_error" ;;
+    esac
+  fi
+}
+
+need_cluster() { # a cluster that jobs can be sent to
+  [ -z "$DRY_RUN" ] || return 0
+  find_cluster
+  [ "$cluster_state" = RUNNING ] ||
+    fail "want CLUSTER to name a running cluster in $REGION, found $CLUSTER ${cluster_state:-nowhere}; ci-cd/create-cluster.sh makes one"
+}
+
+# Set revision: 12 hex of the commit, with -dirty-<hash> where files differ from it.
+find_revision() {
+  local changes
+  revision=$(git rev-parse --short=12 HEAD 2>/dev/null) || fail 'want a git checkout with a commit, found none here'
+  changes=$(git status --porcelain; git diff HEAD)
+  if [ -n "$changes" ]; then
+    revision=$revision-dirty-$(printf '%s' "$changes" | git hash-object --stdin | cut -c 1-8)
+    say "there are changes that no commit has: the code goes to $revision"
+  fi
+}
