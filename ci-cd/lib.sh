@@ -38,7 +38,7 @@ load_settings() { # a file of settings, or nothing
       case $name in
         "$line" | '' | [0-9]* | *[!A-Z0-9_]*) usage_error "want NAME=VALUE in line $number of $file, found another form" ;;
       esac
-      if [ -z "${!name:-}" ]; then export "$name=${line#*=}"; fi
+      if [ -z "${!name+set}" ]; then export "$name=${line#*=}"; fi # what the environment holds empty stays so
     done <"$file"
   fi
   : "${PROJECT_ID:=${CLOUDSDK_CORE_PROJECT:-${GOOGLE_CLOUD_PROJECT:-}}}"
@@ -47,7 +47,15 @@ load_settings() { # a file of settings, or nothing
   : "${MODELS_BUCKET:=sentiment-bucket-models}" "${CHECKPOINT_BUCKET:=sentiment-bucket-checkpoint}"
   : "${PREDICTIONS_BUCKET:=sentiment-bucket-predictions}" "${STAGING_BUCKET:=sentiment-bucket-staging}"
   : "${STREAMING_INPUT_BUCKET:=sentiment-bucket-streaming-input}"
+  : "${KAFKA_INPUT_TOPIC:=sentiment-input}" "${KAFKA_OUTPUT_TOPIC:=sentiment-predictions}"
   [ -n "$PROJECT_ID" ] || usage_error 'want PROJECT_ID to name the project, found nothing (environment, --env FILE or ci-cd/env)'
+}
+
+need_settings() { # names
+  local name
+  for name in "$@"; do
+    [ -n "${!name:-}" ] || usage_error "want $name, found nothing (environment, --env FILE or ci-cd/env; ci-cd/env.example tells what it is)"
+  done
 }
 
 need_gcloud() {
@@ -60,7 +68,7 @@ cloud() {
   local complaints status=0
   complaints=$(mktemp)
   # shellcheck disable=SC2034  # answer is for the callers
-  answer=$(gcloud "$@" --project="$PROJECT_ID" --quiet 2>"$complaints") || status=$?
+  answer=$(gcloud --project="$PROJECT_ID" --quiet "$@" 2>"$complaints") || status=$?
   cloud_error=$(sed -n -e 's/ This command is [a-z]*authenticated.*//' \
     -e '/^ERROR:.*:$/{N;s/\n[- ]*/ /;}' -e 's/^ERROR: *\(([^)]*) *\)\{0,1\}//p' "$complaints" | head -n 1)
   [ -n "$cloud_error" ] || cloud_error=$(grep -v '^ *$' "$complaints" | tail -n 1) || true
@@ -71,9 +79,9 @@ cloud() {
 # Run gcloud for a change: told in one line where it fails, shown instead of run under --dry-run.
 change() {
   if [ -n "$DRY_RUN" ]; then
-    printf 'gcloud'
+    printf 'gcloud --project=%q --quiet' "$PROJECT_ID"
     printf ' %q' "$@"
-    printf ' --project=%q --quiet\n' "$PROJECT_ID"
+    echo
     return
   fi
   cloud "$@" || fail "gcloud ${1:-} ${2:-} ${3:-}: $cloud_error"
@@ -81,7 +89,7 @@ change() {
 
 need_bucket() { # setting, bucket: one that is not there or that must not be read ends the script
   [ -z "$DRY_RUN" ] || return 0
-  cloud storage buckets describe "gs://$2" --format='value(name)' ||
+  cloud storage ls "gs://$2/" || # asks for no right that the work does not need
     fail "want $1 to name a bucket that can be read, found gs://$2: $cloud_error"
 }
 
@@ -111,7 +119,7 @@ need_cluster() { # a cluster that jobs can be sent to
 find_revision() {
   local changes
   revision=$(git rev-parse --short=12 HEAD 2>/dev/null) || fail 'want a git checkout with a commit, found none here'
-  changes=$(git status --porcelain; git diff HEAD)
+  changes=$(git status --porcelain; git diff HEAD; git ls-files -z --others --exclude-standard | xargs -0 git hash-object --)
   if [ -n "$changes" ]; then
     revision=$revision-dirty-$(printf '%s' "$changes" | git hash-object --stdin | cut -c 1-8)
     say "there are changes that no commit has: the code goes to $revision"
