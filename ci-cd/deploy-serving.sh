@@ -75,10 +75,9 @@ arguments+=("$@")
 settings=$(digest "${arguments[@]}")
 
 need_gcloud
-need_bucket CODE_BUCKET "$CODE_BUCKET"
-need_bucket CHECKPOINT_BUCKET "$CHECKPOINT_BUCKET"
-need_bucket PREDICTIONS_BUCKET "$PREDICTIONS_BUCKET"
-[ "$source_type" = kafka ] || need_bucket STREAMING_INPUT_BUCKET "$STREAMING_INPUT_BUCKET"
+buckets=(CODE_BUCKET CHECKPOINT_BUCKET PREDICTIONS_BUCKET)
+[ "$source_type" = kafka ] || buckets+=(STREAMING_INPUT_BUCKET)
+need_buckets "${buckets[@]}"
 need_cluster
 find_revision
 

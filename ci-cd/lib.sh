@@ -79,9 +79,11 @@ cloud() {
 # Run gcloud for a change: told in one line where it fails, shown instead of run under --dry-run.
 change() {
   if [ -n "$DRY_RUN" ]; then
-    printf 'gcloud --project=%q --quiet' "$PROJECT_ID"
-    printf ' %q' "$@"
-    echo
+    { # without the passwords that addresses may hold
+      printf 'gcloud --project=%q --quiet' "$PROJECT_ID"
+      printf ' %q' "$@"
+      echo
+    } | sed 's#://[^/@ ]*@#://***@#g'
     return
   fi
   cloud "$@" || fail "gcloud ${1:-} ${2:-} ${3:-}: $cloud_error"
@@ -91,6 +93,14 @@ need_bucket() { # setting, bucket: one that is not there or that must not be rea
   [ -z "$DRY_RUN" ] || return 0
   cloud storage ls "gs://$2/" || # asks for no right that the work does not need
     fail "want $1 to name a bucket that can be read, found gs://$2: $cloud_error"
+}
+
+need_buckets() { # settings that each name a bucket
+  local name urls=()
+  [ -z "$DRY_RUN" ] || return 0
+  for name in "$@"; do urls+=("gs://${!name}/"); done
+  if cloud storage ls "${urls[@]}"; then return; fi
+  for name in "$@"; do need_bucket "$name" "${!name}"; done
 }
 
 # Set cluster_state: RUNNING and so on, empty where there is no such cluster. A wrong region, a wrong project

@@ -3,7 +3,7 @@
 # Sourced after lib.sh and jobs.sh; stream, checkpoint, settings, revision, arguments and timeout are the script's own.
 # shellcheck disable=SC2034,SC2154
 
-LOOK_SECONDS=2
+LOOK_SECONDS=3
 QUIET_SECONDS=12 # without a batch in work, after which a stream counts as idle: twice what its lease takes to be renewed
 ASK_AGAIN_SECONDS=20
 FAILURES=2 # of the driver, after which a deploy is given up
@@ -88,6 +88,7 @@ submit_stream() {
 # Where another deploy has submitted the stream with other settings before this one, this one takes its job back.
 yield_to_an_earlier_one() {
   local first
+  if [ -n "$DRY_RUN" ]; then return; fi
   list_jobs 'status.state = ACTIVE AND '
   first=$(printf '%s\n' "$answer" | awk -F, 'NF { print ($5 ? $5 : $6) "," $1 }' | sort | head -n 1)
   first=${first#*,}
@@ -136,7 +137,7 @@ wait_until_healthy() {
     job_field "$job" 'value[separator="|"](status.state,statusHistory[].state)' ||
       fail "job $job cannot be looked at: $cloud_error"
     state=${answer%%|*}
-    failures=$(printf '%s' "$answer" | grep -o ATTEMPT_FAILURE | wc -l)
+    failures=$(printf '%s' "$answer" | { grep -o ATTEMPT_FAILURE || true; } | wc -l)
     read_batches
     if [ "$committed" -gt "$committed_before" ]; then
       tell_first_batch "$((committed_before + 1))" $((SECONDS - began))

@@ -42,8 +42,7 @@ case $MODEL_NAME in
 esac
 
 need_gcloud
-need_bucket CODE_BUCKET "$CODE_BUCKET"
-need_bucket MODELS_BUCKET "$MODELS_BUCKET"
+need_buckets CODE_BUCKET MODELS_BUCKET
 input=${input:-gs://$DATA_BUCKET/data_raw/sentiment140}
 case $input in
   gs://*) [ -n "$DRY_RUN" ] || cloud storage ls "$input" || fail "want tweets at $input, found none: $cloud_error" ;;
