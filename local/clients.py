@@ -84,7 +84,7 @@ def exports(folder: Path, gcs_port: int, gcs_tls_port: int) -> dict[str, str]:
         "CLOUDSDK_CORE_SURVEY_DISABLE_PROMPTS": "true",
         "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
         "CLOUDSDK_DATAPROC_REGION": region,
-        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"http://127.0.0.1:{gcs_port}/storage/v1/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"http://127.0.0.1:{gcs_tls_port}/storage/v1/",
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": f"http://127.0.0.1:{rest}/",
         **suite(),
     }
