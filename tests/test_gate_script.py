@@ -84,7 +84,8 @@ def test_a_trial_that_is_killed_is_told_and_moves_nothing(shelf: Shelf, tmp_path
     assert psutil.wait_procs(jvms, timeout=20)[1] == [], "the trial's JVM outlives it"
 
 
-def test_the_zip_for_a_cluster_holds_the_card_s_templates() -> None:
+def test_the_zip_for_a_cluster_holds_the_templates_of_its_pages() -> None:
     with zipfile.ZipFile(BytesIO(package.zipped(package.CODE / "sentiment"))) as archive:
         names = archive.namelist()
     assert {"sentiment/gate/card.md.jinja", "sentiment/gate/card.html.jinja", "sentiment/gate/child.py"} <= set(names)
+    assert {f"sentiment/{name}.html.jinja" for name in ("page", "tables", "live/history")} <= set(names)

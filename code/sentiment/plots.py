@@ -3,20 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("Agg")  # no display on a cluster
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from sklearn import metrics
 
 from sentiment.evaluation import Scores
+from sentiment.pages import BLUE, DOTS_PER_INCH, GREY
 
 SIZE_INCHES = (5.2, 4.4)
-DOTS_PER_INCH = 110
-BLUE, GREY = "#1f5a99", "#8a8a8a"
 BINS = 10
 
 

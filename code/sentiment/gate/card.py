@@ -3,17 +3,13 @@
 Both come from the same context by two templates beside this module.
 """
 
-import base64
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from sentiment import evaluation
+from sentiment import evaluation, pages
 from sentiment.gate import comparison, pictures
 from sentiment.gate.case import Case, Findings
 from sentiment.gate.validation import SLICE_HELP
@@ -53,9 +49,8 @@ def write(folder: Path, case: Case, findings: Findings, told: Told) -> None:
         paths = pictures.draw_all(scored, findings.overall, findings.slices, margins, folder / PLOTS)
     context = _context(case, findings, told)
     plots = [_plot(path) for path in paths]
-    templates = _templates()
     for file in (MARKDOWN, PAGE):
-        text = templates.get_template(f"{file}.jinja").render(**context, plots=plots)
+        text = pages.render("sentiment.gate", f"{file}.jinja", **context, plots=plots)
         (folder / file).write_text(text, encoding="utf-8")
 
 
@@ -68,27 +63,8 @@ def copy(card: Path, folder: Path) -> str:
     return str(folder)
 
 
-def _templates() -> jinja2.Environment:
-    beside = resources.files("sentiment.gate")  # which may lie in a zip
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: (beside / name).read_text(encoding="utf-8")),
-        autoescape=jinja2.select_autoescape(enabled_extensions=("html.jinja",), default=False),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["cell"] = _cell
-    return environment
-
-
-def _cell(value: Any) -> str:
-    """A text that stays inside its cell of a Markdown table."""
-    return str(value).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
-
-
 def _plot(path: Path) -> dict[str, str]:
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return {"file": f"{PLOTS}/{path.name}", "title": PLOT_TITLES[path.stem], "data": data}
+    return {"file": f"{PLOTS}/{path.name}", "title": PLOT_TITLES[path.stem], "data": pages.embedded(path)}
 
 
 def _roles(case: Case) -> dict[str, Version]:

@@ -8,16 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn import metrics
 
-from sentiment import plots
+from sentiment import pages, plots
 from sentiment.evaluation import Scores
 from sentiment.gate.comparison import Paired
 
 HEIGHT_INCHES, WIDTH_INCHES = 4.0, 4.6
-COLOURS = ["#8a6d1f", "#1f5a99"]
+COLOURS = [pages.OCHRE, pages.BLUE]
 """Of the champion and the challenger: far apart in hue and in lightness too, for eyes that confuse hues."""
 
 STYLES = ["--", "-"]
-GREY = plots.GREY
 
 
 def draw_all(
@@ -50,7 +49,7 @@ def _confusion(scored: dict[str, Scores], path: Path) -> Path:
 
 def _roc(scored: dict[str, Scores], path: Path) -> Path:
     figure, axes = _one(scored, "ROC")
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="chance")
+    axes.plot([0, 1], [0, 1], color=pages.GREY, linestyle=":", linewidth=1, label="chance")
     for (name, scores), colour, style in _styled(scored):
         false_positives, true_positives, _ = metrics.roc_curve(scores.labels, scores.probabilities)
         area = metrics.roc_auc_score(scores.labels, scores.probabilities)
@@ -63,7 +62,7 @@ def _roc(scored: dict[str, Scores], path: Path) -> Path:
 
 def _calibration(scored: dict[str, Scores], path: Path) -> Path:
     figure, axes = _one(scored, "calibration, ten equal bins of the score")
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1, label="perfectly calibrated")
+    axes.plot([0, 1], [0, 1], color=pages.GREY, linestyle=":", linewidth=1, label="perfectly calibrated")
     for (name, scores), colour, style in _styled(scored):
         places = np.clip((scores.probabilities * plots.BINS).astype(int), 0, plots.BINS - 1)
         filled = np.unique(places)
@@ -84,7 +83,7 @@ def _differences(pairs: dict[str, Paired], margins: tuple[float, float], path: P
         ends = [[pair.difference - pair.low], [pair.high - pair.difference]]
         axes.errorbar(pair.difference, place, xerr=ends, fmt="o", color=COLOURS[1], capsize=4, markersize=5)
         axes.plot([-margin, -margin], [place - 0.32, place + 0.32], color="#b03a2e", linewidth=2)
-    axes.axvline(0, color=GREY, linestyle=":", linewidth=1)
+    axes.axvline(0, color=pages.GREY, linestyle=":", linewidth=1)
     axes.set_yticks(range(len(pairs)), [f"{name} ({pair.rows:,})" for name, pair in pairs.items()])
     axes.invert_yaxis()
     axes.margins(x=0.08)
@@ -106,6 +105,6 @@ def _styled(scored: dict[str, Scores]) -> list[tuple[tuple[str, Scores], str, st
 
 def _saved(figure: Figure, path: Path) -> Path:
     figure.tight_layout()
-    figure.savefig(path, dpi=plots.DOTS_PER_INCH)
+    figure.savefig(path, dpi=pages.DOTS_PER_INCH)
     plt.close(figure)
     return path

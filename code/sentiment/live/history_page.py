@@ -1,14 +1,7 @@
 """A model's history as one self-contained HTML page: a timeline of the versions, and the table."""
 
-import base64
-import io
 from datetime import UTC, datetime, timedelta
 
-import matplotlib as mpl
-
-mpl.use("Agg")  # no display where this runs
-
-import jinja2
 import matplotlib.dates as mdates
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -16,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Annotation
 
+from sentiment import pages
 from sentiment.live.entries import FIRST, FOUND, PROMOTED, REVERTED, ROLLED_BACK, named
 from sentiment.live.history import METRICS, History, Span, gate_line, short, state
 
@@ -27,54 +21,9 @@ _LABELS = {
     REVERTED: "reverted to",
 }
 _WIDTH_INCHES, _ROW_INCHES, _MARGIN_INCHES, _MOST_INCHES = 11.0, 0.55, 1.5, 40.0
-_DOTS_PER_INCH = 110
 _BAR = 0.34
 _LEVELS = (4, 14)
 """How far above its bar an entry's number stands, in points: the second where the first is taken."""
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{{ history.model }}: what was live when</title>
-<style>
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
-h1 { font-size: 1.4em; }
-img { max-width: 100%; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 0.92em; }
-th, td { text-align: left; vertical-align: top; padding: 0.35em 0.7em; border-bottom: 1px solid #ddd; }
-td.figure { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.time { white-space: nowrap; }
-.warning { border-left: 4px solid #c4472b; padding: 0.3em 0.8em; background: #fbeeea; }
-.note { color: #666; }
-</style>
-</head>
-<body>
-<h1>{{ history.model }}: what was live when</h1>
-<p>{{ live }} is live. {{ history.spans | length }} entries in {{ history.ledger }}.
-Times are UTC; page made {{ made }}.</p>
-{% if history.disagreement %}<p class="warning">{{ history.disagreement }}</p>{% endif %}
-{% if plot %}<p><img alt="Timeline of the live versions" src="data:image/png;base64,{{ plot }}"></p>{% endif %}
-<div class="wide">
-<table>
-<thead><tr><th>entry</th><th>version</th><th>from</th><th>until</th><th>action</th><th>by</th>
-{% for name in metrics %}<th>{{ name }}</th>{% endfor %}<th>reason</th></tr></thead>
-<tbody>
-{% for row in rows %}
-<tr><td class="figure">{{ row.span.entry.number }}</td><td class="figure">{{ row.span.entry.to_version or "none" }}</td>
-<td class="time">{{ row.begin }}</td><td class="time">{{ row.end }}</td><td>{{ row.action }}</td>
-<td>{{ row.span.entry.by }}</td>
-{% for name in metrics %}<td class="figure">{% if name in row.span.metrics %}{{ "%.4f" | format(row.span.metrics[name])
-}}{% endif %}</td>{% endfor %}
-<td>{{ row.span.entry.reason }}{% if row.gate %}<br><span class="note">gate: {{ row.gate }}</span>{% endif %}</td></tr>
-{% endfor %}
-</tbody>
-</table>
-</div>
-</body>
-</html>
-"""
 
 
 def page(history: History, now: datetime | None = None) -> str:
@@ -90,14 +39,15 @@ def page(history: History, now: datetime | None = None) -> str:
         }
         for span in history.spans
     ]
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.from_string(PAGE).render(
+    return pages.render(
+        "sentiment.live",
+        "history.html.jinja",
         history=history,
         live=named(history.live),
         rows=rows,
         metrics=METRICS,
         made=short(now),
-        plot=base64.b64encode(timeline(history, now)).decode("ascii") if versions(history) else "",
+        plot=pages.embedded(timeline(history, now)) if versions(history) else "",
     )
 
 
@@ -111,7 +61,7 @@ def timeline(history: History, now: datetime) -> bytes:
     """A PNG with one bar per span: time from left to right, versions upwards, the colour says how it came about."""
     rows = versions(history)
     height = min(_MARGIN_INCHES + _ROW_INCHES * len(rows), _MOST_INCHES)
-    figure, axes = plt.subplots(figsize=(_WIDTH_INCHES, height), dpi=_DOTS_PER_INCH)
+    figure, axes = plt.subplots(figsize=(_WIDTH_INCHES, height), dpi=pages.DOTS_PER_INCH)
     drawn = [span for span in history.spans if span.entry.to_version is not None]
     begin = drawn[0].begin
     now = max(now, drawn[-1].begin)
@@ -133,10 +83,7 @@ def timeline(history: History, now: datetime) -> bytes:
     _legend(axes, drawn)
     figure.tight_layout()
     _label(figure, axes, drawn, rows)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    plt.close(figure)
-    return buffer.getvalue()
+    return pages.png(figure)
 
 
 def _bar(axes: Axes, span: Span, row: int, now: datetime, whole: timedelta) -> None:
