@@ -1,6 +1,6 @@
 # `make help` lists the targets. Java 17 and Python 3.11 are all that has to be there; everything else goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run promote rollback history serve drain report up down status reset test check security test-spark35 chaos bench-serve bench-train package docs lock clean
+.PHONY: help setup run promote rollback history serve drain report up down status reset test check security test-spark35 test-cicd chaos bench-serve bench-train package docs lock clean
 # ARGS goes to the command behind a target. DATA and TRAIN_ARGS reach local/run.sh through the environment,
 # where spaces do no harm.
 ARGS ?=
@@ -76,6 +76,10 @@ security: ## Secrets, bandit's rules, known vulnerabilities (wants the network, 
 test-spark35: ## Run the Spark tests on Spark 3.5.3, in .venv-spark35
 	@local/setup.sh spark35
 	.venv-spark35/bin/python -m pytest -m spark $(ARGS)
+
+test-cicd: ## Run the scripts of ci-cd/ for real: tweets, training, gate, stream, swap, rollback, audit (wants gcloud)
+	@local/setup.sh
+	@ci-cd/test-cicd.sh
 
 chaos: ## Do every fault to a stream and see that no message is lost or doubled (ARGS="--only points,frozen")
 	@local/setup.sh

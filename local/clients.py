@@ -39,6 +39,27 @@ NO_METADATA = {
 }
 
 
+# Of the names that the scripts of ci-cd/ know; each bucket is the one of local/settings.toml that ends so.
+BUCKETS = ("code", "data", "models", "checkpoint", "predictions", "streaming-input", "staging")
+
+
+def suite() -> dict[str, str]:
+    """The settings of the scripts in ci-cd/ (env.example there): what a user's file says of a cloud does not count."""
+    there = settings.words("gcs", "buckets")
+    found = {kind: [name for name in there if name.endswith(f"-{kind}")] for kind in BUCKETS}
+    return {
+        "PROJECT_ID": settings.text("cloud", "project"),
+        "REGION": settings.text("cloud", "region"),
+        "CLUSTER": settings.text("cloud", "cluster"),
+        **{
+            f"{kind.upper().replace('-', '_')}_BUCKET": (names or [f"sentiment-bucket-{kind}"])[0]
+            for kind, names in found.items()
+        },
+        "TRAINING_PROPERTIES": "",  # the local Dataproc gives each job its connectors
+        "SERVING_PROPERTIES": "",
+    }
+
+
 def exports(folder: Path, gcs_port: int, gcs_tls_port: int) -> dict[str, str]:
     """Variables for a shell, and the two places under `folder` that they name: boto's file and gcloud's own folder.
 
@@ -63,6 +84,7 @@ def exports(folder: Path, gcs_port: int, gcs_tls_port: int) -> dict[str, str]:
         "CLOUDSDK_CORE_SURVEY_DISABLE_PROMPTS": "true",
         "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
         "CLOUDSDK_DATAPROC_REGION": region,
-        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"http://127.0.0.1:{gcs_port}/storage/v1/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"http://127.0.0.1:{gcs_tls_port}/storage/v1/",
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": f"http://127.0.0.1:{rest}/",
+        **suite(),
     }

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import buckets
 import clients
 import settings
-from services import LOCAL, ServiceError, locked, run_watched
+from services import LOCAL, ROOT, ServiceError, locked, run_watched
 from supervisor import Service
 
 MODULE = "github.com/fsouza/fake-gcs-server"
@@ -48,20 +49,30 @@ class Gcs(Service):
         ports = self.ports()
         address = f"127.0.0.1:{ports['port']}"
         options = {
-            "scheme": "both",
+            "scheme": "http",
             "host": "127.0.0.1",
-            "port": str(ports["tls_port"]),
-            "port-http": str(ports["port"]),
+            "port": str(ports["port"]),
             "backend": "memory",
             "public-host": address,
             "external-url": f"http://{address}",
             "log-level": "warn",
         }
-        command = [str(self.binaries / BINARY), *(part for key in options for part in (f"-{key}", options[key]))]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        front = [sys.executable, str(ROOT / "local" / "gcs_front.py"), str(ports["tls_port"]), str(ports["port"])]
+        command = [
+            *front,
+            str(self.folder),
+            str(self.binaries / BINARY),
+            *(part for key in options for part in (f"-{key}", options[key])),
+        ]
         self.daemon.start(command, env=env, ports=ports)
 
     def is_healthy(self) -> bool:
         if not self.is_running():
+            return False
+        try:
+            socket.create_connection(("127.0.0.1", self.ports()["tls_port"]), timeout=5).close()
+        except OSError:
             return False
         with buckets.Store(self.port, patience=5) as store:
             return store.is_healthy()

@@ -56,7 +56,8 @@ class Kafka(Service):
         return self.broker.bootstrap
 
     def exports(self) -> dict[str, str]:
-        return {"KAFKA_BOOTSTRAP": self.broker.bootstrap}
+        topics = zip(("KAFKA_INPUT_TOPIC", "KAFKA_OUTPUT_TOPIC"), TOPICS, strict=True)
+        return {"KAFKA_BOOTSTRAP": self.broker.bootstrap, **dict(topics)}
 
 
 def write_tools(folder: Path) -> None:

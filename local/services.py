@@ -20,7 +20,9 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCAL = ROOT / ".local"
+LOCAL = Path(os.environ.get("SENTIMENT_LOCAL") or ROOT / ".local").absolute()
+"""Where services and their data are; another folder and other ports make a second set of them."""
+
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.1
 HEARTBEAT_SECONDS = 10

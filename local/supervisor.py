@@ -29,7 +29,7 @@ STALE = (
 NO_PROXY = "127.0.0.1,localhost"
 # A shell that goes through a proxy must not look for this machine there; sourced twice, it says it once.
 NO_PROXY_LINES = [
-    f'case "${name}" in *{NO_PROXY}*) ;; *) export {name}={NO_PROXY}"${{{name}:+,${name}}}" ;; esac'
+    f'case "${{{name}:-}}" in *{NO_PROXY}*) ;; *) export {name}={NO_PROXY}"${{{name}:+,${name}}}" ;; esac'
     for name in ("NO_PROXY", "no_proxy")
 ]
 Exports = Callable[[], Mapping[str, str]]

@@ -129,7 +129,8 @@ def test_a_port_in_use_gets_one_line_with_service_and_setting(tmp_path: Path) ->
 def test_the_broker_as_a_service_names_its_ports_and_shows_its_memory(broker: Broker, tmp_path: Path) -> None:
     service = Kafka(broker)
     assert service.state() == "running"
-    assert service.exports() == {"KAFKA_BOOTSTRAP": broker.bootstrap}
+    topics = {"KAFKA_INPUT_TOPIC": "sentiment-input", "KAFKA_OUTPUT_TOPIC": "sentiment-predictions"}
+    assert service.exports() == {"KAFKA_BOOTSTRAP": broker.bootstrap, **topics}
     assert 100 * 2**20 < service.memory() < 1000 * 2**20
     other = Kafka(Broker(tmp_path, free_port(), broker.port))
     with pytest.raises(ServiceError, match=rf"^kafka: want port {broker.port} .* set KAFKA_CONTROLLER_PORT \(or contr"):

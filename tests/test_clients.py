@@ -50,7 +50,7 @@ def test_every_address_is_a_local_port(tmp_path: Path, monkeypatch: pytest.Monke
     addresses = {name: value for name, value in found.items() if "://" in value}
     assert addresses == {
         "STORAGE_EMULATOR_HOST": "http://127.0.0.1:14443",
-        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": "http://127.0.0.1:14443/storage/v1/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": "http://127.0.0.1:14444/storage/v1/",
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": "http://127.0.0.1:18481/",
     }
     assert found["CLOUDSDK_AUTH_DISABLE_CREDENTIALS"] == found["NO_GCE_CHECK"] == "true"
@@ -88,7 +88,7 @@ def guarded(tmp_path: Path, gcs: Gcs, *command: str) -> tuple[subprocess.Complet
         "CLOUDSDK_PYTHON_SITEPACKAGES": "1",
         "GUARD_RECORD": str(record),
     }
-    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
     wanted = set(record.read_text(encoding="utf-8").splitlines()) if record.exists() else set()
     return done, wanted
 
@@ -120,6 +120,41 @@ def test_the_real_clients_reach_this_machine_only(gcs: Gcs, tmp_path: Path, comm
     assert wanted <= {"guarded", "connect 127.0.0.1", "name 127.0.0.1"}
     with Store(gcs.port) as store:
         assert store.read("sentiment-bucket-data", command[-1].rpartition("/")[2]).decode() == "été"
+
+
+GSUTIL = """
+set -e
+gsutil mb gs://seed-bucket
+gsutil cp note.txt gs://seed-bucket/folder/one.txt
+gsutil cp note.txt gs://seed-bucket/folder/two.txt
+gsutil ls gs://seed-bucket/folder/
+gsutil cat gs://seed-bucket/folder/one.txt
+gsutil rm -r gs://seed-bucket/folder
+gsutil ls gs://seed-bucket/
+gsutil rm -r gs://seed-bucket
+"""
+GCLOUD = """
+set -e
+gcloud storage cp note.txt gs://sentiment-bucket-data/gone/one.txt
+gcloud storage cp note.txt gs://sentiment-bucket-data/gone/two.txt
+gcloud storage cat gs://sentiment-bucket-data/gone/one.txt
+gcloud storage mv gs://sentiment-bucket-data/gone/one.txt gs://sentiment-bucket-data/gone/three.txt
+gcloud storage rm -r gs://sentiment-bucket-data/gone/
+"""
+
+
+@pytest.mark.parametrize("commands", [GSUTIL, GCLOUD], ids=["gsutil", "gcloud"])
+def test_the_seed_s_commands_do_what_they_do_on_google_cloud(gcs: Gcs, tmp_path: Path, commands: str) -> None:
+    if shutil.which("gsutil") is None:
+        pytest.skip("want gsutil, which is part of no registry")
+    (tmp_path / "note.txt").write_text("été", encoding="utf-8")
+    done, wanted = guarded(tmp_path, gcs, "bash", "-c", commands)
+    assert done.returncode == 0, done.stderr
+    assert "été" in done.stdout
+    assert wanted <= {"guarded", "connect 127.0.0.1", "name 127.0.0.1"}
+    with Store(gcs.port) as store:
+        assert "seed-bucket" not in store.buckets()
+        assert not [found for found in store.objects("sentiment-bucket-data") if found["name"].startswith("gone/")]
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:4443", "127.0.0.1:4443", "http://127.0.0.1:4443/"])

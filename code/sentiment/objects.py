@@ -108,6 +108,16 @@ def read(location: str) -> str | None:
         raise DataError(f"cannot read {location}: {_brief(error)}") from error
 
 
+def read_bytes(location: str) -> bytes | None:
+    """The bytes of an object; None: there is none."""
+    try:
+        return _download_bytes(location) if _on_gs(location) else Path(location).read_bytes()
+    except FileNotFoundError:
+        return None
+    except _errors(location) as error:
+        raise DataError(f"cannot read {location}: {_brief(error)}") from error
+
+
 def names(folder: str) -> list[str]:
     """The names of the objects right below `folder`, sorted, those with a leading dot left out; none if it is new."""
     try:
@@ -243,10 +253,15 @@ def _upload(location: str, text: str, content_type: str = "application/json", **
 
 
 def _download(location: str) -> str | None:
+    content = _download_bytes(location)
+    return None if content is None else content.decode("utf-8")
+
+
+def _download_bytes(location: str) -> bytes | None:
     from google.api_core.exceptions import NotFound
 
     try:
-        return bytes(_blob(location).download_as_bytes(**_patience())).decode("utf-8")
+        return bytes(_blob(location).download_as_bytes(**_patience()))
     except NotFound as error:
         if "bucket does not exist" in str(error):
             raise

@@ -1,0 +1,215 @@
+"""Send a stream marked messages and wait for their predictions, scored by the version that is to be live.
+
+Where the messages go and where the predictions come out, the stream's checkpoint says. Exit 1: a message has no
+prediction in time, or another version scored it.
+"""
+
+import argparse
+import csv
+import io
+import json
+import os
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "code"))
+try:
+    import sentiment  # noqa: F401
+except ModuleNotFoundError:
+    raise SystemExit("smoke_test.py: the package 'sentiment' is missing: want it in code/ beside ci-cd/") from None
+import pyarrow.parquet as pq
+from kafka import TopicPartition
+from mlflow.exceptions import MlflowException
+
+from sentiment import arguments, flags, jobs, kafka_clients, objects, tracking
+from sentiment.jobs import DataError
+from sentiment.registry import CHAMPION
+
+TEXTS = ("I love this wonderful day, thank you", "I hate this, so sad and sick", "just a day")
+PAUSE_SECONDS = 3.0
+SEND_SECONDS = 30
+Scored = dict[str, str]
+"""Version by text."""
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = flags.parser(__doc__)
+    parser.add_argument("--checkpoint", required=True, help="the stream's checkpoint, a local folder or gs://")
+    arguments.add_mlflow_uri(parser)
+    parser.add_argument(
+        "--model-name", type=arguments.model_name, default="twitter-sentiment-model-best", help="registered model"
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--model-alias", default=CHAMPION, help="alias of the version that is to be live")
+    which.add_argument("--version", type=flags.whole(1), help="the version that is to be live")
+    parser.add_argument(
+        "--kafka-bootstrap",
+        type=kafka_clients.bootstrap,
+        default=os.environ.get("KAFKA_BOOTSTRAP") or "127.0.0.1:9092",
+        help="host:port of the stream's broker; KAFKA_BOOTSTRAP sets another default",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=flags.whole(1),
+        default=180,
+        help="seconds until the predictions must be there, by the right version; until then messages are sent anew",
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    checkpoint = objects.folder_at(args.checkpoint, "--checkpoint")
+    stream = settings(checkpoint)
+    client = tracking.connect(args.mlflow_uri)
+
+    def wanted() -> str:
+        if args.version:
+            return str(args.version)
+        try:
+            return str(client.get_model_version_by_alias(args.model_name, args.model_alias).version)
+        except MlflowException as error:
+            raise DataError(
+                f"--model-alias {args.model_alias}: want a version of {args.model_name} with it, found none: "
+                f"{tracking.brief(error)}"
+            ) from None
+
+    seconds, version = watch(stream, args.kafka_bootstrap, wanted, args.timeout)
+    print(f"{len(TEXTS)} messages in, {len(TEXTS)} predictions out after {seconds:.1f} s, by version {version}")
+
+
+def settings(checkpoint: str) -> dict[str, str]:
+    """What the stream was started with, by flag."""
+    text = objects.read(f"{checkpoint}/settings.json")
+    if text is None:
+        raise DataError(f"--checkpoint {checkpoint}: want the checkpoint of a stream, found none")
+    return dict(json.loads(text.splitlines()[-1]))
+
+
+def watch(stream: dict[str, str], bootstrap: str, wanted: Callable[[], str], timeout: float) -> tuple[float, str]:
+    """Send until all of one round was scored by the wanted version: the seconds of that round, and the version.
+
+    Raises:
+        DataError: no round was, within `timeout` seconds.
+    """
+    until = time.monotonic() + timeout
+    while True:
+        marker = f"smoke-{uuid.uuid4().hex[:12]}"
+        texts = [f"{text} {marker}" for text in TEXTS]
+        collect = predictions(stream, bootstrap, marker)
+        began = time.monotonic()
+        send(stream, bootstrap, marker, texts)
+        scored: Scored = {}
+        while set(scored) < set(texts):
+            if time.monotonic() > until:
+                raise DataError(
+                    f"want {len(texts)} predictions within {timeout:.0f} s, found {len(scored)}: "
+                    "the driver's output says what the stream does"
+                )
+            scored |= collect()
+        version, found = wanted(), sorted(set(scored.values()))
+        if found == [version]:
+            return time.monotonic() - began, version
+        line = f"want predictions by version {version}, found them by {', '.join(found)}"
+        if time.monotonic() + PAUSE_SECONDS > until:
+            raise DataError(f"{line}, for {timeout:.0f} s")
+        print(f"{line}: the stream looks at its alias every --reload-interval-seconds; sending again", flush=True)
+        time.sleep(PAUSE_SECONDS)
+
+
+def send(stream: dict[str, str], bootstrap: str, marker: str, texts: list[str]) -> None:
+    """Send the texts to the stream, with ids made of the marker and without a label."""
+    if stream["--source-type"] == "kafka":
+        topic = stream["--kafka-topic"]
+        producer = kafka_clients.idempotent_producer(bootstrap, topic)
+        try:
+            for line in json_lines(marker, texts):
+                producer.send(topic, key=json.loads(line)["id"].encode(), value=line.encode()).get(SEND_SECONDS)
+        finally:
+            producer.close(timeout=10)
+        return
+    kind = stream["--file-format"]
+    rows = [["2", f"{marker}-{place}", "", "NO_QUERY", "smoke", text] for place, text in enumerate(texts)]
+    if kind == "csv-header":
+        rows = [["id", "text"], *([row[1], row[5]] for row in rows)]
+    if kind == "json":
+        content = "\n".join(json_lines(marker, texts))
+    elif kind == "text":
+        content = "\n".join(texts)
+    else:
+        content = csv_lines(rows)
+    ending = {"json": "json", "text": "txt"}.get(kind, "csv")
+    objects.replace(f"{stream['--input-path'].rstrip('/')}/{marker}.{ending}", f"{content.rstrip()}\n")
+
+
+def json_lines(marker: str, texts: list[str]) -> list[str]:
+    """The messages as the stream reads them from Kafka."""
+    now = datetime.now(UTC).isoformat()
+    return [json.dumps({"text": text, "id": f"{marker}-{place}", "timestamp": now}) for place, text in enumerate(texts)]
+
+
+def csv_lines(rows: list[list[str]]) -> str:
+    """Rows as Sentiment140 has them: every field quoted."""
+    file = io.StringIO()
+    csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    return file.getvalue()
+
+
+def predictions(stream: dict[str, str], bootstrap: str, marker: str) -> Callable[[], Scored]:
+    """What gives the marked predictions that came since its last call; it begins with what comes from now on."""
+    if stream.get("--kafka-output-topic"):
+        return from_kafka(bootstrap, stream["--kafka-output-topic"], marker)
+    return from_parquet(stream["--output-path"].rstrip("/"), marker)
+
+
+def from_kafka(bootstrap: str, topic: str, marker: str) -> Callable[[], Scored]:
+    """Committed records of the topic of predictions."""
+    consumer = kafka_clients.committed_reader(bootstrap, topic)
+    parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    consumer.assign(parts)
+    for part, end in consumer.end_offsets(parts).items():
+        consumer.seek(part, end)
+
+    def collect() -> Scored:
+        records = [record for found in consumer.poll(timeout_ms=500).values() for record in found]
+        rows = [json.loads(record.value) for record in records if record.value and marker.encode() in record.value]
+        return {row["text"]: row["model_version"] for row in rows}
+
+    return collect
+
+
+def from_parquet(output: str, marker: str) -> Callable[[], Scored]:
+    """Files of predictions of yesterday, today and tomorrow: their date is that of the input, in UTC."""
+    days = [(datetime.now(UTC) + timedelta(days=day)).strftime("date=%Y-%m-%d") for day in (-1, 0, 1)]
+    folders = [f"{output}/{day}" for day in days]
+
+    def found() -> set[str]:
+        return {f"{folder}/{name}" for folder in folders for name in objects.names(folder) if name.endswith(".parquet")}
+
+    known = found()
+
+    def collect() -> Scored:
+        time.sleep(0.5)
+        fresh = found() - known
+        known.update(fresh)
+        rows = [row for path in fresh for row in read_parquet(path)]
+        return {row["text"]: row["model_version"] for row in rows if marker in (row["text"] or "")}
+
+    return collect
+
+
+def read_parquet(location: str) -> list[dict[str, str]]:
+    """Text and version of each prediction in a file; none when a replayed batch has just taken it away."""
+    content = objects.read_bytes(location)
+    if content is None:
+        return []
+    rows: list[dict[str, str]] = pq.read_table(io.BytesIO(content), columns=["text", "model_version"]).to_pylist()
+    return rows
+
+
+if __name__ == "__main__":
+    jobs.run(main)

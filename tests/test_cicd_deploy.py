@@ -1,0 +1,179 @@
+"""Jobs by the scripts of ci-cd/ and the real gcloud; only the drivers are stand-ins (cicd_driver.py), to be quick."""
+
+import shlex
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from cicd_scripts import Scripts, ended, local
+from dataproc_server import PLACE, Clients, Server
+from gcs_service import Gcs
+from google.cloud import dataproc_v1 as dp
+from services import ROOT
+
+ACTIVE = dp.ListJobsRequest.JobStateMatcher.ACTIVE
+DRIVER = shlex.join([sys.executable, str(ROOT / "tests" / "cicd_driver.py")])
+
+TRAIN = ["train-model.sh", "--input", "gs://sentiment-bucket-code/"]
+DEPLOY = ["deploy-serving.sh", "--stream", "absent"]
+
+
+@pytest.fixture(scope="module")
+def server(gcs: Gcs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("dataproc")
+    options = ["--storage-endpoint", gcs.address(), "--staging-bucket", "sentiment-bucket-staging"]
+    made = Server(folder, *options, submit=DRIVER)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def scripts(gcs: Gcs, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Scripts:
+    return local(tmp_path_factory.mktemp("clients"), gcs, server)
+
+
+def jobs(server: Server, stream: str, active: bool = False) -> list[dp.Job]:
+    """The serving jobs of a stream, the newest first."""
+    matcher = {"job_state_matcher": ACTIVE} if active else {}
+    listed = Clients(server, "grpc").jobs.list_jobs(request={**PLACE, **matcher})
+    return [job for job in listed if job.labels.get("stream") == stream]
+
+
+def deploy(*words: str) -> list[str]:
+    return ["deploy-serving.sh", "--timeout", "90", *words]
+
+
+def test_a_stream_is_deployed_once_and_replaced_when_it_is_drained(scripts: Scripts, server: Server) -> None:
+    code, out, err = scripts.run(*deploy("--stream", "once"))
+    assert (code, err) == (0, "")
+    assert "stream once is healthy after" in out
+    assert "has completed batch 0, 5 rows in, scored by version 1" in out
+    (first,) = jobs(server, "once", active=True)
+    assert first.labels["suite"] == "sentiment"
+    assert first.labels["job"] == "serving"
+    assert first.reference.job_id == f"serving-once-{first.labels['settings']}-1"
+    staged = f"gs://sentiment-bucket-code/code/{first.labels['revision']}/"
+    assert first.pyspark_job.main_python_file_uri == f"{staged}streaming_serving_mlflow_hdfs_kafka.py"
+    assert first.scheduling.max_failures_per_hour == 10
+
+    code, out, err = scripts.run(*deploy("--stream", "once"))
+    assert (code, err) == (0, "")
+    assert f"stream once is already running as job {first.reference.job_id} (RUNNING)" in out
+
+    changed = deploy("--stream", "once", "--drain", "--", "--batch-interval-seconds", "7")
+    code, out, err = scripts.run(*[word for word in changed if word != "--drain"])
+    assert code == 1
+    assert err == (
+        f"deploy-serving: stream once runs as job {first.reference.job_id} with other settings: "
+        "want --drain to replace it, found none\n"
+    )
+    assert [job.reference.job_id for job in jobs(server, "once")] == [first.reference.job_id]
+
+    # Two at once: one of them submits.
+    codes = [ended(process) for process in (scripts.start(*changed), scripts.start(*changed))]
+    assert [code for code, _, _ in codes] == [0, 0], codes
+    second, old = jobs(server, "once")
+    assert old.status.state.name == "DONE"
+    assert old.reference == first.reference
+    assert [job.reference.job_id for job in jobs(server, "once", active=True)] == [second.reference.job_id]
+    assert second.reference.job_id == f"serving-once-{second.labels['settings']}-2"
+    assert second.labels["settings"] != first.labels["settings"]
+
+
+def test_of_two_deploys_at_once_with_different_settings_one_stream_is_left(scripts: Scripts, server: Server) -> None:
+    several = [scripts.start(*deploy("--stream", "race", "--", "--batch-interval-seconds", str(n))) for n in (1, 2)]
+    results = [ended(process) for process in several]
+    left = jobs(server, "race", active=True)
+    assert len(left) == 1, results
+    assert sorted(code for code, _, _ in results) == [0, 1], results
+    (lost,) = [err for code, _, err in results if code == 1]
+    assert left[0].reference.job_id in lost
+
+
+@pytest.mark.parametrize(
+    ("stream", "code", "line"),
+    [
+        ("s-idle", 0, "has read all its input and waits for more"),
+        ("s-fails", 1, "its driver failed 2 times, and it was cancelled: --mlflow-uri: want an MLflow server"),
+        ("s-stuck", 1, "no batch is complete after 15 s, and it was cancelled"),
+    ],
+)
+def test_only_a_stream_that_serves_is_left_running(
+    scripts: Scripts, server: Server, stream: str, code: int, line: str
+) -> None:
+    words = ["--timeout", "15"] if stream == "s-stuck" else []
+    found, out, err = scripts.run(*deploy("--stream", stream, *words))
+    assert found == code, err
+    assert line in (err if code else out).splitlines()[-1]
+    assert "chatter" not in err
+    assert len(jobs(server, stream, active=True)) == (0 if code else 1)
+
+
+def test_a_training_is_waited_for_and_its_run_named(scripts: Scripts) -> None:
+    code, out, err = scripts.run("train-model.sh", "--input", "gs://sentiment-bucket-code/", "--", "--models", "gbt")
+    assert code == 1
+    assert err.splitlines()[-1].endswith("is ERROR: --input: want tweets, found none")
+    assert "chatter" not in out + err
+    words = ["--input", "gs://sentiment-bucket-code/", "--", "--models", "logisticregression"]
+    code, out, err = scripts.run("train-model.sh", *words)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-2].endswith("is DONE: tiny-best version 7, logisticregression (challenger)")
+    assert out.splitlines()[-1] == "train-model: MLflow: http://127.0.0.1:1/#/experiments/3/runs/abc"
+
+
+@pytest.mark.parametrize(
+    ("script", "setting", "value", "words"),
+    [
+        (DEPLOY, "CODE_BUCKET", "nowhere", "want CODE_BUCKET to name a bucket that can be read, found gs://nowhere: "),
+        (TRAIN, "CLUSTER", "nowhere", "want CLUSTER to name a running cluster in us-central1, found nowhere nowhere"),
+        (DEPLOY, "REGION", "us-nowhere1", "want CLUSTER to name a running cluster in us-nowhere1, found sentiment-"),
+        (TRAIN, "REGION", "Atlantis", "in REGION Atlantis of sentiment-local, found: INVALID_ARGUMENT: region: want a"),
+    ],
+)
+def test_what_is_not_there_is_one_line_and_nothing_is_done(
+    scripts: Scripts, server: Server, script: list[str], setting: str, value: str, words: str
+) -> None:
+    before = len(list(Clients(server, "grpc").jobs.list_jobs(request=PLACE)))
+    code, out, err = scripts.run(*script, **{setting: value})
+    assert (code, out, len(err.splitlines())) == (1, "", 1), err
+    assert words in err
+    assert len(list(Clients(server, "grpc").jobs.list_jobs(request=PLACE))) == before
+
+
+def test_arguments_that_the_job_does_not_take_leave_the_running_stream_alone(scripts: Scripts, server: Server) -> None:
+    words = deploy("--stream", "arguments", "--drain", "--", "--batch-interval-seconds", "often")
+    code, _, err = scripts.run(*words)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "argument --batch-interval-seconds: want a whole number >= 0, got 'often'" in err
+    assert not jobs(server, "arguments")
+
+
+def test_missing_rights_are_one_line(scripts: Scripts) -> None:
+    """A store that answers as Google's does to a caller without rights."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            message = "nobody does not have storage.objects.list access to the Google Cloud Storage bucket."
+            body = f'{{"error": {{"code": 403, "message": "{message}"}}}}'.encode()
+            self.send_response(403)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    refusing = HTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=refusing.serve_forever, daemon=True).start()
+    try:
+        place = f"http://127.0.0.1:{refusing.server_port}/storage/v1/"
+        code, out, err = scripts.run("deploy-serving.sh", CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE=place)
+    finally:
+        refusing.shutdown()
+    assert (code, out, len(err.splitlines())) == (1, "", 1), err
+    assert "want CODE_BUCKET to name a bucket that can be read, found gs://sentiment-bucket-code: " in err
+    assert "does not have storage.objects.list access" in err

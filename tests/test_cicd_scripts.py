@@ -1,0 +1,139 @@
+"""The scripts of ci-cd/ before they ask anything of a cloud: help, settings, what they would do."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from services import ROOT
+
+SCRIPTS = ["train-model.sh", "deploy-serving.sh", "smoke-test.sh"]
+SETTINGS = {
+    "PROJECT_ID": "acme",
+    "MLFLOW_TRACKING_URI": "http://reader:hush@mlflow.internal:5000",
+    "KAFKA_BOOTSTRAP": "broker.internal:9092",
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A PATH without gcloud."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    tools = "bash cut date env git grep mktemp perl rm sed sha256sum shasum tail tr xargs"
+    for tool in tools.split():
+        if found := shutil.which(tool):
+            (folder / tool).symlink_to(found)
+    return str(folder)
+
+
+def run(path: str, script: str, *words: str, **settings: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr in a shell that has these settings only."""
+    done = subprocess.run(
+        [str(ROOT / "ci-cd" / script), *words],
+        env={"PATH": path, **settings},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, "test-cicd.sh"])
+def test_help_says_what_a_script_does(path: str, script: str) -> None:
+    code, out, err = run(path, script, "--help")
+    assert (code, err) == (0, "")
+    assert f"ci-cd/{script}" in out or "make test-cicd" in out
+    assert "#" not in out.splitlines()[0]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--strange"], "want the arguments that --help lists, found --strange"),
+        (["--env"], "want a value after --env, found none"),
+        (["--env", "/nowhere/env"], "want --env to name a file of settings, found nothing at /nowhere/env"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(path: str, script: str, words: list[str], line: str) -> None:
+    assert run(path, script, *words, **SETTINGS) == (2, "", f"{script.removesuffix('.sh')}: {line}\n")
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "missing", "named"),
+    [
+        ("train-model.sh", [], "MLFLOW_TRACKING_URI", "want MLFLOW_TRACKING_URI, found nothing"),
+        ("train-model.sh", [], "PROJECT_ID", "want PROJECT_ID to name the project, found nothing"),
+        ("deploy-serving.sh", [], "KAFKA_BOOTSTRAP", "want KAFKA_BOOTSTRAP, found nothing"),
+        ("deploy-serving.sh", ["--stream", "Über"], "", "want --stream to be 1 to 60 of a-z"),
+        ("deploy-serving.sh", ["--source", "pubsub"], "", "want --source kafka or file, found pubsub"),
+        ("deploy-serving.sh", ["--timeout", "soon"], "", "want --timeout to be a whole number of seconds"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(
+    path: str, script: str, words: list[str], missing: str, named: str
+) -> None:
+    settings = {name: value for name, value in SETTINGS.items() if name != missing}
+    code, out, err = run(path, script, *words, **settings)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert named in err
+
+
+def test_gcloud_is_named_where_it_is_missing(path: str) -> None:
+    for script in ("train-model.sh", "deploy-serving.sh", "test-cicd.sh"):
+        code, out, err = run(path, script, **SETTINGS)
+        assert (code, out) == (1, "")
+        assert err == f"{script.removesuffix('.sh')}: want gcloud on PATH, found none\n"
+
+
+def test_a_dry_run_shows_the_commands_and_needs_no_gcloud(path: str) -> None:
+    code, out, err = run(path, "deploy-serving.sh", "--dry-run", "--", "--batch-interval-seconds", "5", **SETTINGS)
+    assert (code, err) == (0, "")
+    make, cp, submit = [line for line in out.splitlines() if not line.startswith("deploy-serving: ")]
+    assert make == "make package"
+    assert cp.startswith("gcloud --project=acme --quiet storage cp dist/streaming_serving_mlflow_hdfs_kafka.py ")
+    assert submit.startswith(
+        "gcloud --project=acme --quiet dataproc jobs submit pyspark gs://sentiment-bucket-code/code/"
+    )
+    flags, _, arguments = submit.partition(" -- ")
+    assert "--max-failures-per-hour=10" in flags
+    assert "--async" in flags
+    assert arguments.endswith("--kafka-output-topic sentiment-predictions --batch-interval-seconds 5")
+    assert "hush" not in out
+    code, out, err = run(path, "train-model.sh", "--dry-run", **SETTINGS)
+    assert (code, err) == (0, "")
+    assert [line.split()[:5] for line in out.splitlines()[-2:]] == [
+        ["gcloud", "--project=acme", "--quiet", "dataproc", "jobs"]
+    ] * 2
+    assert "hush" not in out
+
+
+def test_the_environment_goes_before_the_file(path: str, tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    example = (ROOT / "ci-cd" / "env.example").read_text(encoding="utf-8")
+    file.write_text(f"{example}REGION=europe-west1\n", encoding="utf-8")
+    words = ["--dry-run", "--env", str(file)]
+    code, out, _ = run(path, "train-model.sh", *words, PROJECT_ID="acme", CODE_BUCKET="mine")
+    assert code == 0
+    assert "--project=acme" in out
+    assert "--region=europe-west1" in out
+    assert "gs://mine/code/" in out
+    assert "--input gs://my-project-sentiment-data/data_raw/sentiment140" in out
+    file.write_text("REGION\n", encoding="utf-8")
+    code, _, err = run(path, "train-model.sh", *words)
+    assert (code, err) == (2, f"train-model: want NAME=VALUE in line 1 of {file}, found another form\n")
+
+
+def test_every_setting_that_a_script_reads_stands_in_the_example() -> None:
+    example = (ROOT / "ci-cd" / "env.example").read_text(encoding="utf-8")
+    for script in SCRIPTS:
+        text = (ROOT / "ci-cd" / script).read_text(encoding="utf-8")
+        named = text.partition("# Settings: ")[2].partition("(ci-cd/env.example")[0]
+        names = [word for word in named.replace("#", " ").replace(",", " ").split() if word]
+        assert len(names) > 4
+        assert [name for name in names if f"{name}=" not in example] == []
+    assert os.access(ROOT / "ci-cd" / "test-cicd.sh", os.X_OK)
