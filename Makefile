@@ -1,10 +1,10 @@
 # `make help` lists the targets. Java 17 and Python 3.11 are all that has to be there; everything else goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run promote rollback history serve drain up down status reset test check test-spark35 chaos bench-serve bench-train package docs lock clean
+.PHONY: help setup run promote rollback history serve drain report up down status reset test check test-spark35 chaos bench-serve bench-train package docs lock clean
 # ARGS goes to the command behind a target. DATA and TRAIN_ARGS reach local/run.sh through the environment,
 # where spaces do no harm.
 ARGS ?=
-export DATA TRAIN_ARGS GATE_ARGS CHECKPOINT TO REASON
+export DATA TRAIN_ARGS GATE_ARGS CHECKPOINT PREDICTIONS TO REASON
 # No client reports usage or looks for a cloud's metadata of its own accord.
 export MLFLOW_DISABLE_TELEMETRY = true
 export DO_NOT_TRACK = 1
@@ -37,6 +37,10 @@ serve: ## Show a stream's predictions until Ctrl-C: broker, champion of make run
 
 drain: ## Ask a stream to complete its batch and end (CHECKPOINT=path or gs://...)
 	@local/drain.sh
+
+report: ## Report on predictions (PREDICTIONS=path or gs://..., else those of make serve) in .local/report/ (ARGS="...")
+	@local/setup.sh
+	@.venv/bin/python monitoring/report.py --predictions "$${PREDICTIONS:-.local/serving/predictions}" --output .local/report $(ARGS)
 
 up: ## Start the local services, all or SERVICES="kafka mlflow", write .local/env (local/settings.toml)
 	@local/setup.sh

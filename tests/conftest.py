@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import airflow_run
+import closing
 import pytest
 from airflow_run import Airflow
 from broker import Broker
+from chaos import cluster as clusters
 from chaos.zoo import Zoo
+from cluster_service import Cluster
 from dataproc_server import Server
 from gcs_service import BINARY, Gcs, install, installed
 from local_gcs import start_gcs
@@ -30,6 +33,21 @@ for variable in ("STORAGE_EMULATOR_HOST", "SENTIMENT_LEDGER"):
 airflow_run.prepare()
 
 WriteTweets = Callable[..., Path]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked gcloud need the real one, which is part of no registry."""
+    if item.get_closest_marker("gcloud") and shutil.which("gcloud") is None:
+        pytest.skip(closing.GCLOUD)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Say below pytest's own summary what was tested with tools that come from no registry, and what was not."""
+    yield
+    for line in closing.lines(terminalreporter.stats):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -130,3 +148,10 @@ def dataproc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def airflow(dataproc: Server) -> Airflow:
     """The Airflow of the run; its connection google_cloud_default leads to the run's Dataproc server."""
     return Airflow(dataproc)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Spark standalone cluster of the run's own: a master, two workers."""
+    with clusters.running(tmp_path_factory.mktemp("cluster")) as made:
+        yield made

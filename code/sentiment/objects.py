@@ -102,6 +102,26 @@ def names(folder: str) -> list[str]:
     return sorted(name for name in found if not name.startswith("."))
 
 
+def folders(folder: str) -> list[str]:
+    """The names of the folders right below `folder`, sorted; none if it is new."""
+    try:
+        if _on_gs(folder):
+            return sorted(_listed_folders(folder))
+        return sorted(entry.name for entry in os.scandir(Path(folder)) if entry.is_dir())
+    except FileNotFoundError:
+        return []
+    except _errors(folder) as error:
+        raise DataError(f"cannot read {folder}: {_brief(error)}") from error
+
+
+def download(location: str, target: Path) -> None:
+    """Copy an object of gs:// into a local file; DataError: it cannot be read, or it is gone."""
+    try:
+        _blob(location).download_to_filename(str(target), **_patience())
+    except _errors(location) as error:
+        raise DataError(f"cannot read {location}: {_brief(error)}") from error
+
+
 def write_whole_locally(path: Path, text: str, overwrite: bool) -> bool:
     """By the system's own atomic steps: the file appears under its name when all of it is on the disk.
 
@@ -197,3 +217,11 @@ def _listed(folder: str) -> list[str]:
     client = _client(os.environ.get("STORAGE_EMULATOR_HOST", ""))
     found = client.list_blobs(bucket, prefix=prefix, delimiter="/", **_patience())
     return [blob.name.removeprefix(prefix) for blob in found if blob.name != prefix]
+
+
+def _listed_folders(folder: str) -> set[str]:
+    bucket, _, inner = folder.removeprefix(f"{GS}://").partition("/")
+    prefix = f"{inner.strip('/')}/" if inner.strip("/") else ""
+    client = _client(os.environ.get("STORAGE_EMULATOR_HOST", ""))
+    found = client.list_blobs(bucket, prefix=prefix, delimiter="/", **_patience())
+    return {name.removeprefix(prefix).rstrip("/") for page in found.pages for name in page.prefixes}
