@@ -136,6 +136,13 @@ def gcs(tmp_path_factory: pytest.TempPathFactory, gcs_binaries: Path) -> Iterato
 
 
 @pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Spark standalone cluster of the run's own: a master, two workers."""
+    with clusters.running(tmp_path_factory.mktemp("cluster")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
 def dataproc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The Dataproc server of the run, without an object store; its spark-submit is a stand-in that starts no JVM."""
     made = Server(tmp_path_factory.mktemp("dataproc-of-the-run"))
@@ -148,10 +155,3 @@ def dataproc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def airflow(dataproc: Server) -> Airflow:
     """The Airflow of the run; its connection google_cloud_default leads to the run's Dataproc server."""
     return Airflow(dataproc)
-
-
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A Spark standalone cluster of the run's own: a master, two workers."""
-    with clusters.running(tmp_path_factory.mktemp("cluster")) as made:
-        yield made
