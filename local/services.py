@@ -5,7 +5,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGKILL, SIGTERM
 from typing import Any
 
 import psutil
@@ -257,7 +256,7 @@ class Daemon:
 
     def kill(self) -> None:
         """SIGKILL, as a crash would; returns when the process is gone."""
-        self.signal(signal.SIGKILL)
+        self.signal(SIGKILL)
         self.wait(STOP_SECONDS)
 
     def wait(self, patience: float) -> bool:
