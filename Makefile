@@ -1,10 +1,10 @@
 # `make help` lists the targets. Java 17 and Python 3.11 are all that has to be there; everything else goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run promote rollback history serve drain up down status reset test check test-spark35 test-cicd chaos bench-serve bench-train package docs lock clean
+.PHONY: help setup run promote rollback history serve drain report up down status reset test check security test-spark35 test-cicd chaos bench-serve bench-train package docs lock clean
 # ARGS goes to the command behind a target. DATA and TRAIN_ARGS reach local/run.sh through the environment,
 # where spaces do no harm.
 ARGS ?=
-export DATA TRAIN_ARGS GATE_ARGS CHECKPOINT TO REASON
+export DATA TRAIN_ARGS GATE_ARGS CHECKPOINT PREDICTIONS TO REASON
 # No client reports usage or looks for a cloud's metadata of its own accord.
 export MLFLOW_DISABLE_TELEMETRY = true
 export DO_NOT_TRACK = 1
@@ -35,8 +35,13 @@ history: ## Show what was live from when to when (ARGS="--at 2026-11-21T12:00")
 serve: ## Show a stream's predictions until Ctrl-C: broker, champion of make run, tweets from DATA=path
 	@local/serve.sh
 
-drain: ## Ask a stream to complete its batch and end (CHECKPOINT=path or gs://...)
-	@local/drain.sh
+drain: ## Ask a stream to complete its batch and end, and wait until it has (CHECKPOINT=path or gs://...)
+	@local/setup.sh
+	@.venv/bin/python code/serving_report.py --action drain --checkpoint "$$CHECKPOINT" $(ARGS)
+
+report: ## Report on predictions (PREDICTIONS=path or gs://..., else those of make serve) in .local/report/ (ARGS="...")
+	@local/setup.sh
+	@.venv/bin/python monitoring/report.py --predictions "$${PREDICTIONS:-.local/serving/predictions}" --output .local/report $(ARGS)
 
 up: ## Start the local services, all or SERVICES="kafka mlflow", write .local/env (local/settings.toml)
 	@local/setup.sh
@@ -55,13 +60,18 @@ test: ## Run the tests (ARGS="-k name", ...)
 	@local/setup.sh dev
 	.venv/bin/python -m pytest $(ARGS)
 
-check: ## Style, types, shell scripts, and whether docs/commands.md is up to date
+check: ## Style, types, shell scripts, the workflow, and whether docs/commands.md is up to date
 	@local/setup.sh dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	@for script in .ci/run $$(find . -path './.venv*' -prune -o -path ./env -prune -o -name '*.sh' -print); do bash -n "$$script" || exit 1; done
+	.venv/bin/shellcheck -x .ci/run $$(find . -path './.*' -prune -o -path ./env -prune -o -name '*.sh' -print)
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv/bin/python ci-cd/document_commands.py --check
+
+security: ## Secrets, bandit's rules, known vulnerabilities (wants the network, or ARGS=--offline), SBOM in dist/
+	@local/setup.sh dev
+	@ci-cd/security.sh $(ARGS)
 
 test-spark35: ## Run the Spark tests on Spark 3.5.3, in .venv-spark35
 	@local/setup.sh spark35

@@ -27,8 +27,9 @@ class _CaughtError(Exception):
 
 
 def scripts() -> list[Path]:
-    """The scripts to document: every job script, and whatever in ci-cd/ has a parse_args."""
-    tools = [path for path in (ROOT / "ci-cd").glob("*.py") if "def parse_args(" in path.read_text(encoding="utf-8")]
+    """The scripts to document: every job script, and whatever in ci-cd/ and monitoring/ has a parse_args."""
+    others = [path for folder in ("ci-cd", "monitoring") for path in (ROOT / folder).glob("*.py")]
+    tools = [path for path in others if "def parse_args(" in path.read_text(encoding="utf-8")]
     return sorted((ROOT / "code").glob("*.py")) + sorted(tools)
 
 

@@ -6,7 +6,6 @@ Exit 1: there is no answer, or there are such predictions.
 
 import argparse
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "code"))
@@ -14,22 +13,13 @@ try:
     import sentiment  # noqa: F401
 except ModuleNotFoundError:
     raise SystemExit("model-history.py: the package 'sentiment' is missing: want it in code/ beside ci-cd/") from None
-from sentiment import arguments, jobs, progress, tracking
+from sentiment import arguments, flags, jobs, progress, tracking
 from sentiment.jobs import DataError
 from sentiment.live import history, history_text
 from sentiment.live.history import History
 from sentiment.live.ledger import open_ledger
 
 TEXT, JSON, HTML = "text", "json", "html"
-
-
-def moment(text: str) -> datetime:
-    """A moment in ISO 8601; without a zone it is UTC."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"want a moment like 2026-11-21T08:30:00Z or a date, got {text!r}") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -40,7 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--at",
-        type=moment,
+        type=flags.moment,
         help="say what was live at this moment (ISO 8601; UTC without a zone; a date: its midnight)",
     )
     what.add_argument("--check", help="Parquet folder of predictions to compare with the ledger (starts Spark)")

@@ -5,6 +5,7 @@ Exit 1 names the first gap. --hash prints a hash of what was predicted, to compa
 
 import argparse
 import os
+from dataclasses import asdict
 
 try:
     import sentiment  # noqa: F401
@@ -13,7 +14,7 @@ except ModuleNotFoundError:
         "audit_predictions.py: the package 'sentiment' is missing: submit dist/audit_predictions.py instead, "
         "or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-from sentiment import arguments, jobs, progress
+from sentiment import arguments, jobs, progress, storage
 from sentiment.serving import audit
 from sentiment.session import session
 
@@ -29,7 +30,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="broker, to check the stream's topics too; KAFKA_BOOTSTRAP sets another default",
     )
     parser.add_argument("--hash", action="store_true", help="print the hash of the predictions and nothing else")
+    parser.add_argument("--report", help="JSON file to write too, local or on gs://, for serving_report.py --audit")
     args = parser.parse_args(argv)
+    if args.hash and args.report:
+        parser.error("--report: want the audit itself, found --hash with it")
     if not args.hash and not args.checkpoint:
         parser.error("--checkpoint: want the stream's checkpoint, found none (only --hash goes without)")
     return args
@@ -43,6 +47,9 @@ def main(argv: list[str] | None = None) -> None:
         print(audit.digest(spark, args.output_path))
         return
     found = audit.audit(spark, args.checkpoint, args.output_path, args.dead_letter_path, args.kafka_bootstrap)
+    if args.report:
+        content = {"checkpoint": args.checkpoint, "output": args.output_path, **asdict(found)}
+        storage.write_json(spark, args.report, content)
     for name, value in found.checked.items():
         print(f"{name:<14} {value:>12,}")
     if found.gaps:

@@ -5,8 +5,9 @@ import sys
 import urllib.error
 from collections.abc import Mapping
 
+import cluster_service
 import settings
-from services import ROOT, open_local
+from services import ROOT, ServiceError, open_local
 from supervisor import Service
 
 # Drivers listen on this machine alone, and their user interface on no port at all.
@@ -31,6 +32,7 @@ class Dataproc(Service):
             "--rest-port": str(ports["rest_port"]),
             "--folder": str(self.folder),
             "--cluster": cluster,
+            "--master": spark_master(env.get(cluster_service.VARIABLE, "")),
             "--jars": env.get("SENTIMENT_JARS", ""),
             "--storage-endpoint": env.get("STORAGE_EMULATOR_HOST", ""),
             "--staging-bucket": settings.text("dataproc", "staging_bucket"),
@@ -38,7 +40,9 @@ class Dataproc(Service):
         command = [sys.executable, "-m", "dataproc", *(part for item in options.items() for part in item)]
         for name, value in DRIVER_CONF.items():
             command += ["--conf", f"{name}={value}"]
-        self.daemon.start(command, env={**env, "SPARK_LOCAL_IP": "127.0.0.1"}, cwd=ROOT / "local", ports=ports)
+        known = {**env, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONPATH": str(ROOT / "code")}
+        master = settings.text("dataproc", "spark_master")
+        self.daemon.start(command, env=known, cwd=ROOT / "local", ports=ports, spark_master=master)
 
     def is_healthy(self) -> bool:
         """Whether it answers, and its cluster takes jobs, which it does a moment later (unless somebody deleted it)."""
@@ -52,6 +56,11 @@ class Dataproc(Service):
         except (OSError, ValueError, KeyError):
             return False
 
+    def complete(self) -> None:
+        asked, runs = settings.text("dataproc", "spark_master"), (self.daemon.note() or {}).get("spark_master")
+        if runs and runs != asked:
+            print(f"dataproc: ran already with spark_master = {runs}; {asked} counts after `make down`")
+
     def address(self) -> str:
         return f"127.0.0.1:{self.port} (gRPC), http://127.0.0.1:{self.ports()['rest_port']}"
 
@@ -60,3 +69,23 @@ class Dataproc(Service):
             "DATAPROC_ENDPOINT": f"127.0.0.1:{self.port}",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": f"http://127.0.0.1:{self.ports()['rest_port']}/",
         }
+
+
+def spark_master(cluster: str) -> str:
+    """Spark's master for the jobs; ServiceError: it is to be the cluster, and there is none.
+
+    Args:
+        cluster: spark://HOST:PORT of the standalone cluster; empty: it does not run.
+    """
+    wanted = settings.text("dataproc", "spark_master")
+    if wanted == cluster_service.WANTED:
+        if not cluster:
+            raise ServiceError(
+                f'dataproc: spark_master is "{wanted}": want cluster to run too, found it stopped '
+                '(make up SERVICES="cluster dataproc")'
+            )
+        return cluster
+    if not wanted.startswith("local"):
+        setting = settings.names("dataproc", "spark_master")
+        raise ServiceError(f"dataproc: want {setting} to be local[N] or cluster, found {wanted!r}")
+    return wanted

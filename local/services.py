@@ -5,7 +5,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from signal import SIGKILL, SIGTERM
 from typing import Any
 
 import psutil
@@ -102,17 +102,17 @@ def open_local(url: str, seconds: float = 5) -> Any:
     return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=seconds)
 
 
-def wait_until(name: str, daemon: "Daemon", is_healthy: Callable[[], bool], seconds: float) -> None:
-    """Wait for a service that was started; ServiceError with the end of its log if it ends or takes too long."""
+def wait_until(name: str, daemons: "Daemon | Sequence[Daemon]", is_healthy: Callable[[], bool], seconds: float) -> None:
+    """Wait for a service that was started; ServiceError with the end of a log if one ends or it takes too long."""
+    all_of_it = [daemons] if isinstance(daemons, Daemon) else daemons
     began = told = time.monotonic()
     while not is_healthy():
         now = time.monotonic()
-        if daemon.pid() is None:
-            raise ServiceError(f"{name}: it ended while it started; the end of {daemon.log_file}:\n{daemon.tail()}")
-        if now - began > seconds:
-            raise ServiceError(
-                f"{name}: no answer after {seconds:.0f} s; the end of {daemon.log_file}:\n{daemon.tail()}"
-            )
+        ended = [daemon for daemon in all_of_it if daemon.pid() is None]
+        if ended or now - began > seconds:
+            what = "it ended while it started" if ended else f"no answer after {seconds:.0f} s"
+            telling = ended[0] if ended else all_of_it[0]
+            raise ServiceError(f"{name}: {what}; the end of {telling.log_file}:\n{telling.tail()}")
         if now - told >= HEARTBEAT_SECONDS:
             told = now
             print(f"{name}: starting, {now - began:.0f} s", file=sys.stderr, flush=True)
@@ -245,10 +245,10 @@ class Daemon:
             os.kill(pid, number)
         return True
 
-    def stop(self, patience: float = STOP_SECONDS) -> bool:
-        """SIGTERM, wait for the end, SIGKILL after `patience` seconds; whether it ended of its own accord."""
+    def stop(self, patience: float = STOP_SECONDS, number: int = SIGTERM) -> bool:
+        """SIGTERM or the signal given, wait, SIGKILL after `patience` seconds; whether it ended of its own accord."""
         clean = True
-        if self.signal(signal.SIGTERM) and not self.wait(patience):
+        if self.signal(number) and not self.wait(patience):
             clean = False
             self.kill()
         self.pid_file.unlink(missing_ok=True)
@@ -256,7 +256,7 @@ class Daemon:
 
     def kill(self) -> None:
         """SIGKILL, as a crash would; returns when the process is gone."""
-        self.signal(signal.SIGKILL)
+        self.signal(SIGKILL)
         self.wait(STOP_SECONDS)
 
     def wait(self, patience: float) -> bool:

@@ -18,6 +18,17 @@ def port(section: str, key: str = "port", default: int = 0) -> int:
     return port_setting(variable(section, key), value or default)
 
 
+def whole(section: str, key: str) -> int:
+    """A whole number, at least 1."""
+    given, wanted = os.environ.get(variable(section, key)), "a whole number >= 1"
+    if given and not (given.isdecimal() and int(given)):
+        raise ServiceError(f"{variable(section, key)}: want {wanted}, got {given!r}")
+    value = int(given) if given else _value(section, key)
+    if type(value) is not int or value < 1:
+        raise _unfit(section, key, wanted, value)
+    return value
+
+
 def text(section: str, key: str) -> str:
     """A text that is not empty."""
     value = os.environ.get(variable(section, key)) or _value(section, key)

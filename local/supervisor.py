@@ -6,6 +6,7 @@ The order in which services stand in a list is that in which they start; each is
 import os
 import shlex
 import shutil
+import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,14 @@ from clients import NO_METADATA
 from services import LOCAL, ROOT, Daemon, ServiceError, end, require_free, wait_until
 
 # Variables of ours that a user's shell may hold from an earlier `source .local/env`: a service gets today's only.
-STALE = ("STORAGE_EMULATOR_HOST", "MLFLOW_TRACKING_URI", "KAFKA_BOOTSTRAP", "DATAPROC_ENDPOINT", "SENTIMENT_LEDGER")
+STALE = (
+    "STORAGE_EMULATOR_HOST",
+    "MLFLOW_TRACKING_URI",
+    "KAFKA_BOOTSTRAP",
+    "DATAPROC_ENDPOINT",
+    "SENTIMENT_LEDGER",
+    "SPARK_MASTER_URL",
+)
 NO_PROXY = "127.0.0.1,localhost"
 # A shell that goes through a proxy must not look for this machine there; sourced twice, it says it once.
 NO_PROXY_LINES = [
@@ -31,7 +39,7 @@ ADVICE = "In other shells: . .local/env    To stop: make down"
 
 
 class Service(ABC):
-    """One local service: a daemon on ports of 127.0.0.1, with all that belongs to it under `folder`.
+    """One local service: a daemon (or several) on ports of 127.0.0.1, with all that belongs to it under `folder`.
 
     `folder` defaults to .local/<name>, `port` 0 stands for the one of local/settings.toml.
     """
@@ -41,11 +49,17 @@ class Service(ABC):
     """The ports that it listens on, by their keys in the section `name` of local/settings.toml; the first is `port`."""
     start_seconds: ClassVar[float] = 120.0
     stop_seconds: ClassVar[float] = 60.0
+    stop_signal: ClassVar[int] = signal.SIGTERM
 
     def __init__(self, folder: Path | None = None, port: int = 0) -> None:
         self.folder = folder or LOCAL / self.name
         self.daemon = Daemon(self.name, self.folder)
         self._port = port
+
+    @property
+    def daemons(self) -> Sequence[Daemon]:
+        """All its daemons, `daemon` first: it runs when all of them do."""
+        return [self.daemon]
 
     @abstractmethod
     def launch(self, env: Mapping[str, str]) -> None:
@@ -58,6 +72,10 @@ class Service(ABC):
     def missing(self) -> str:
         """What this machine lacks to run it, as one line; empty: nothing. Such a service is skipped."""
         return ""
+
+    def by_default(self) -> bool:
+        """Whether `make up` starts it without being told its name."""
+        return True
 
     def prepare(self) -> None:  # noqa: B027  not every service has a use for it
         """Fetch what it needs, once; before anything is started."""
@@ -74,12 +92,15 @@ class Service(ABC):
 
     def ports(self) -> dict[str, int]:
         """The ports that it listens on, or would, by their keys in local/settings.toml."""
-        note = self.daemon.note() if self.is_running() else None
-        noted = (note or {}).get("ports", {})
         wanted = {key: settings.port(self.name, key) for key in self.section_keys}
         if self._port:
             wanted[self.section_keys[0]] = self._port
-        return {**wanted, **noted}
+        return {**wanted, **self.ports_held()}
+
+    def ports_held(self) -> dict[str, int]:
+        """The ports of those of its daemons that run."""
+        notes = [daemon.note() or {} for daemon in self.daemons if daemon.pid() is not None]
+        return {key: port for note in notes for key, port in note.get("ports", {}).items()}
 
     @property
     def port(self) -> int:
@@ -91,34 +112,46 @@ class Service(ABC):
         return f"http://127.0.0.1:{self.port}"
 
     def is_running(self) -> bool:
-        """Whether its process is alive; `is_healthy` asks more."""
-        return self.daemon.pid() is not None
+        """Whether its processes are alive; `is_healthy` asks more."""
+        return all(daemon.pid() is not None for daemon in self.daemons)
+
+    def was_started(self) -> bool:
+        """Whether it runs, or died: whether it was started and not stopped since."""
+        return any(daemon.note() for daemon in self.daemons)
 
     def state(self) -> str:
         """running, stopped, died (it was not asked to), or no answer."""
         if self.is_running():
             return "running" if self.is_healthy() else "no answer"
-        return "died" if self.daemon.note() else "stopped"
+        return "died" if self.was_started() else "stopped"
+
+    def telling(self) -> Daemon:
+        """The daemon whose log says most: the first one that died, else the first."""
+        return next((daemon for daemon in self.daemons if daemon.note() and daemon.pid() is None), self.daemon)
 
     def memory(self) -> int:
         """Bytes, of all its processes."""
-        return self.daemon.memory()
+        return sum(daemon.memory() for daemon in self.daemons)
 
     def require_ports(self) -> None:
         """ServiceError, naming port, service and setting, when another program has one of its ports."""
+        held = self.ports_held()
         for key, port in self.ports().items():
-            require_free(port, self.name, settings.names(self.name, key))
+            if key not in held:
+                require_free(port, self.name, settings.names(self.name, key))
 
     def stop(self) -> bool:
-        """Stop it and all that its session holds; whether it ended of its own accord."""
-        family = self.daemon.family()
-        clean = self.daemon.stop(self.stop_seconds)
-        end(family)
-        return clean
+        """Stop it and all that its sessions hold, the last daemon first; whether they ended of their own accord."""
+        families = [process for daemon in self.daemons for process in daemon.family()]
+        clean = [daemon.stop(self.stop_seconds, self.stop_signal) for daemon in reversed(self.daemons)]
+        end(families)
+        return all(clean)
 
     def clear(self) -> None:
-        """End what a killed daemon of it left behind."""
-        end(self.daemon.family())
+        """End what its killed daemons left behind."""
+        for daemon in self.daemons:
+            if daemon.pid() is None:
+                end(daemon.family())
 
 
 def environment(known: Mapping[str, str]) -> dict[str, str]:
@@ -129,7 +162,7 @@ def environment(known: Mapping[str, str]) -> dict[str, str]:
 
 
 def up(services: Sequence[Service], chosen: Sequence[str], common: Exports, env_file: Path) -> None:
-    """Start the chosen services that are not running (none named: all), wait for them, write the environment file.
+    """Start the chosen services that are not running (none named: the usual ones), wait for them, write `env_file`.
 
     Raises:
         ServiceError: one cannot be had or does not come up; nothing starts while a port of any of them is taken.
@@ -148,7 +181,7 @@ def up(services: Sequence[Service], chosen: Sequence[str], common: Exports, env_
         if service.is_running():
             known |= service.exports()
     for service in wanted:
-        wait_until(service.name, service.daemon, service.is_healthy, service.start_seconds)
+        wait_until(service.name, service.daemons, service.is_healthy, service.start_seconds)
         service.complete()
     write_env(services, common, env_file)
     print(table(services))
@@ -161,6 +194,8 @@ def _available(services: Sequence[Service], chosen: Sequence[str]) -> list[Servi
     """The chosen services, else all that this machine can run; ServiceError: one is chosen that it cannot run."""
     found = []
     for service in services:
+        if not chosen and not service.by_default() and not service.was_started():
+            continue
         reason = "" if service.is_running() else service.missing()
         if reason and service.name in chosen:
             raise ServiceError(f"{service.name}: {reason}")
@@ -223,7 +258,7 @@ def status(services: Sequence[Service]) -> None:
     away = [service for service in services if states[service.name] in ("died", "no answer")]
     if away:
         ends = [f"{service.name}: {states[service.name]}; the end of {_log(service)}:" for service in away]
-        tails = [f"{line}\n{service.daemon.tail()}" for line, service in zip(ends, away, strict=True)]
+        tails = [f"{line}\n{service.telling().tail()}" for line, service in zip(ends, away, strict=True)]
         raise ServiceError("\n".join(tails))
     if "running" not in states.values():
         raise ServiceError("status: nothing is running (make up)")
@@ -260,4 +295,4 @@ def write_env(services: Sequence[Service], common: Exports, path: Path) -> None:
 
 
 def _log(service: Service) -> str:
-    return os.path.relpath(service.daemon.log_file, ROOT)
+    return os.path.relpath(service.telling().log_file, ROOT)

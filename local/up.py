@@ -6,6 +6,8 @@ import sys
 import clients
 import jars
 import supervisor
+from airflow_service import Airflow
+from cluster_service import Cluster
 from dataproc_service import Dataproc
 from gcs_service import Gcs
 from kafka_service import Kafka
@@ -13,7 +15,7 @@ from mlflow_service import Mlflow
 from services import LOCAL, ServiceError, locked, run_main
 
 # In the order in which they start. Another one: a subclass of supervisor.Service, and its name here.
-SERVICES: list[type[supervisor.Service]] = [Kafka, Gcs, Mlflow, Dataproc]
+SERVICES: list[type[supervisor.Service]] = [Kafka, Gcs, Mlflow, Cluster, Dataproc, Airflow]
 NAMES = [service.name for service in SERVICES]
 
 
@@ -31,7 +33,12 @@ def common_exports() -> dict[str, str]:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("command", choices=["up", "down", "status", "reset"], help="what to do")
-    parser.add_argument("services", nargs="*", metavar="SERVICE", help=f"out of {', '.join(NAMES)} (default: all)")
+    parser.add_argument(
+        "services",
+        nargs="*",
+        metavar="SERVICE",
+        help=f"out of {', '.join(NAMES)} (default: all, cluster where jobs shall run there)",
+    )
     return parser.parse_args(argv)
 
 

@@ -7,9 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import airflow_run
+import closing
 import pytest
+from airflow_run import Airflow
 from broker import Broker
+from chaos import cluster as clusters
 from chaos.zoo import Zoo
+from cluster_service import Cluster
+from dataproc_server import Server
 from gcs_service import BINARY, Gcs, install, installed
 from local_gcs import start_gcs
 from pyspark.sql import DataFrame, SparkSession
@@ -24,8 +30,24 @@ for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", 
     os.environ.pop(variable, None)  # a test never writes to a registry that it did not make
 for variable in ("STORAGE_EMULATOR_HOST", "SENTIMENT_LEDGER"):
     os.environ.pop(variable, None)  # nor to a store, should the shell have sourced .local/env
+airflow_run.prepare()
 
 WriteTweets = Callable[..., Path]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked gcloud need the real one, which is part of no registry."""
+    if item.get_closest_marker("gcloud") and shutil.which("gcloud") is None:
+        pytest.skip(closing.GCLOUD)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Say below pytest's own summary what was tested with tools that come from no registry, and what was not."""
+    yield
+    for line in closing.lines(terminalreporter.stats):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -111,3 +133,25 @@ def gcs(tmp_path_factory: pytest.TempPathFactory, gcs_binaries: Path) -> Iterato
     made = start_gcs(tmp_path_factory.mktemp("store") / "gcs", gcs_binaries)
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Spark standalone cluster of the run's own: a master, two workers."""
+    with clusters.running(tmp_path_factory.mktemp("cluster")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def dataproc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The Dataproc server of the run, without an object store; its spark-submit is a stand-in that starts no JVM."""
+    made = Server(tmp_path_factory.mktemp("dataproc-of-the-run"))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def airflow(dataproc: Server) -> Airflow:
+    """The Airflow of the run; its connection google_cloud_default leads to the run's Dataproc server."""
+    return Airflow(dataproc)

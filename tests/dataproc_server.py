@@ -149,7 +149,8 @@ class Clients:
 
 def environment() -> dict[str, str]:
     """The environment in which a server is started."""
-    return {**os.environ, "PYTHONPATH": str(ROOT / "local"), "NO_GCE_CHECK": "true"}
+    modules = os.pathsep.join([str(ROOT / "local"), str(ROOT / "code")])
+    return {**os.environ, "PYTHONPATH": modules, "NO_GCE_CHECK": "true"}
 
 
 def states(job: dp.Job) -> list[str]:

@@ -1,6 +1,5 @@
 """Jobs whose files and output are on gs://, on a real fake-gcs-server; and one by the real spark-submit."""
 
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,8 +70,6 @@ def test_a_main_file_missing_in_the_store_is_an_error_that_names_it(server: Serv
 @pytest.fixture
 def gcloud(store: str, server: Server, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """The real gcloud against the two servers, without credentials."""
-    if shutil.which("gcloud") is None:
-        pytest.skip("want gcloud on PATH")
     core = {"DISABLE_PROMPTS": "1", "CHECK_GCE_METADATA": "false", "DISABLE_USAGE_REPORTING": "true"}
     env = {
         **environment(),
@@ -94,6 +91,7 @@ def gcloud(store: str, server: Server, tmp_path: Path) -> Callable[..., subproce
     return run
 
 
+@pytest.mark.gcloud
 def test_gcloud_submits_streams_lists_and_kills(
     gcloud: Callable[..., subprocess.CompletedProcess[str]], server: Server, tmp_path: Path
 ) -> None:
@@ -124,6 +122,7 @@ def test_gcloud_submits_streams_lists_and_kills(
     assert clients.ended(clients.job(name)).status.state == State.CANCELLED
 
 
+@pytest.mark.gcloud
 def test_gcloud_creates_describes_and_deletes_clusters(
     gcloud: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:

@@ -1,5 +1,7 @@
 """Jobs on gs:// paths, through Google's connector and the local object store: written, read, streamed, killed."""
 
+import io
+import json
 import os
 import signal
 import subprocess
@@ -8,8 +10,10 @@ import time
 from pathlib import Path
 
 import jars
+import pyarrow.parquet as pq
 import pytest
 from buckets import Store
+from chaos.zoo import NAME, Zoo
 from gcs_service import Gcs
 from supervisor import environment
 
@@ -44,6 +48,8 @@ found = spark.read.parquet(place + "/out")
 print("rows", found.count(), found.distinct().count())
 """
 FILES, LINES = 8, 50
+SERVED = 5
+PATIENCE_SECONDS = 500
 
 
 @pytest.fixture
@@ -59,8 +65,12 @@ def gs(gcs: Gcs, tmp_path: Path) -> tuple[str, dict[str, str]]:
 
 
 def started(code: str, place: str, env: dict[str, str], folder: Path) -> "subprocess.Popen[str]":
+    return running(["-c", code, place], env, folder)
+
+
+def running(words: list[str], env: dict[str, str], folder: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", code, place],
+        [sys.executable, *words],
         env=env,
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -72,7 +82,11 @@ def started(code: str, place: str, env: dict[str, str], folder: Path) -> "subpro
 
 def ended(process: "subprocess.Popen[str]") -> str:
     """What it printed; it must end well."""
-    out, _ = process.communicate(timeout=180)
+    try:
+        out, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        killed(process)
+        raise
     assert process.returncode == 0, out[-3000:]
     return out
 
@@ -121,3 +135,67 @@ def test_a_stream_on_gs_that_is_killed_and_restarted_has_every_row_once(
         assert not any(name.endswith(f"/{FILES - 1}") for name in commits), "it was killed too late to show anything"
     out = ended(started(STREAM, place, env, tmp_path))
     assert out.splitlines()[-1] == f"rows {FILES * LINES} {FILES * LINES}"
+
+
+def serving(place: str, uri: str) -> list[str]:
+    """The suite's own stream with everything but the registry on gs://, one file a batch, until all is scored."""
+    arguments = {
+        "source-type": "file",
+        "input-path": f"{place}/in",
+        "file-format": "json",
+        "max-files-per-trigger": "1",
+        "output-path": f"{place}/predictions",
+        "checkpoint": f"{place}/checkpoint",
+        "mlflow-uri": uri,
+        "model-name": NAME,
+    }
+    flags = [f"--{name}={value}" for name, value in arguments.items()]
+    return [str(CODE / "streaming_serving_mlflow_hdfs_kafka.py"), *flags, "--available-now"]
+
+
+def named(store: Store, place: str, part: str, ending: str) -> list[str]:
+    """The objects under a folder of a place whose names end so."""
+    bucket, _, prefix = place.removeprefix("gs://").partition("/")
+    names = [str(found["name"]) for found in store.objects(bucket)]
+    return [name for name in names if name.startswith(f"{prefix}/{part}/") and name.endswith(ending)]
+
+
+@pytest.mark.spark
+def test_the_serving_job_on_gs_that_is_killed_and_restarted_has_every_message_once(
+    gcs: Gcs, gs: tuple[str, dict[str, str]], zoo: Zoo, tmp_path: Path
+) -> None:
+    place, env = gs
+    zoo.set_champion("1")
+    ids = [f"{number}-{line}" for number in range(SERVED) for line in range(LINES)]
+    with Store(gcs.port) as store:
+        for number in range(SERVED):
+            messages = [json.dumps({"id": f"{number}-{line}", "text": f"I love day {line}"}) for line in range(LINES)]
+            lines = [*messages, "no json"]
+            store.write("sentiment-bucket", f"{tmp_path.name}/in/{number}.json", "\n".join(lines).encode())
+        first = running(serving(place, zoo.uri), {**env, "SENTIMENT_PAUSE_AT": "after-parquet:2"}, tmp_path)
+        said = []
+        try:
+            assert first.stdout is not None
+            for line in first.stdout:
+                said.append(line)
+                if "standing still at after-parquet" in line:
+                    break
+        finally:
+            killed(first)
+        assert "standing still" in said[-1], "".join(said)[-3000:]
+        written = len(named(store, place, "predictions", ".parquet"))
+        assert written == 3, "batch 2 was to be in the files when it was killed"
+        manifests = [name.rpartition("/")[2] for name in named(store, place, "checkpoint/manifests", ".json")]
+        assert sorted(manifests) == ["0.json", "1.json"]
+        ended(running(serving(place, zoo.uri), env, tmp_path))
+        audit = [str(CODE / "audit_predictions.py"), "--checkpoint", f"{place}/checkpoint"]
+        out = ended(running([*audit, "--output-path", f"{place}/predictions"], env, tmp_path))
+        assert out.splitlines()[-1] == "every message once"
+        counts = {words[0]: words[1].replace(",", "") for words in map(str.split, out.splitlines()) if len(words) == 2}
+        wanted = {"batches": SERVED, "rows_in": SERVED * (LINES + 1), "predictions": len(ids), "dead_letters": SERVED}
+        assert counts == {name: str(count) for name, count in wanted.items()}
+        found: list[str] = []
+        for name in named(store, place, "predictions", ".parquet"):
+            content = store.read("sentiment-bucket", name)
+            found += pq.read_table(io.BytesIO(content), columns=["id"])["id"].to_pylist()
+    assert sorted(found) == sorted(ids)

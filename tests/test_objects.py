@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes
@@ -126,6 +127,24 @@ def test_an_object_is_created_once_and_replaced_when_asked(folder: str) -> None:
     objects.create(f"{folder}/below/b", "")
     objects.create(f"{folder}/.hidden", "")
     assert objects.names(folder) == ["a"]
+
+
+def test_a_listing_has_all_below_a_folder_with_size_and_age_and_a_file_can_be_sought_in(
+    gcs: Gcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.address())
+    for folder in (str(tmp_path / "listed"), f"gs://sentiment-bucket/{tmp_path.name}/listed"):
+        assert objects.entries(folder) == []
+        for name in ("b", "a/1", "_staging/c", ".hidden", "a/_d"):
+            objects.replace(f"{folder}/{name}", f"text {name}")
+        found = objects.entries(folder)
+        assert [(entry.name, entry.size) for entry in found] == [("a/1", 8), ("b", 6)]
+        assert all(abs(entry.modified - time.time()) < 60 for entry in found)
+        with objects.opened(f"{folder}/a/1") as file:
+            file.seek(-3, 2)
+            assert file.read() == b"a/1"
+        with pytest.raises(DataError, match=f"cannot read {folder}/c: "), objects.opened(f"{folder}/c") as file:
+            file.read()
 
 
 def test_of_many_that_create_at_once_one_does(folder: str) -> None:

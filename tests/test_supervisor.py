@@ -277,6 +277,11 @@ def test_settings_of_the_checkout_can_be_read_and_overridden(monkeypatch: pytest
     monkeypatch.setenv("CLOUD_PROJECT", "mine")
     assert settings.words("gcs", "buckets") == ["a", "b"]
     assert settings.text("cloud", "project") == "mine"
+    monkeypatch.setenv("CLUSTER_WORKER_CORES", "2")
+    assert settings.whole("cluster", "worker_cores") == 2
+    monkeypatch.setenv("CLUSTER_WORKER_CORES", "0")
+    with pytest.raises(ServiceError, match=r"^CLUSTER_WORKER_CORES: want a whole number >= 1, got '0'$"):
+        settings.whole("cluster", "worker_cores")
     monkeypatch.setenv("GCS_PORT", "http")
     with pytest.raises(ServiceError, match=r"^GCS_PORT: want a port number from 1 to 65535, got 'http'$"):
         settings.port("gcs")

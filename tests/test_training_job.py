@@ -24,6 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import features, models, registry
+from sentiment.drift import bins
 from sentiment.evaluation import Scores
 from sentiment.features import FOLD, FeatureTable
 from sentiment.jobs import DataError
@@ -102,6 +103,11 @@ def test_the_run_of_each_version_explains_it(trained: Trained, name: str) -> Non
     profile = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/profile.json")
     assert len(profile["score_deciles"]) == len(profile["text_length_deciles"]) == 11
     assert len(profile["top_tokens"]) == 50
+    held = bins.read(profile)
+    assert {sum(held[name].counts) for name in (bins.SCORE, bins.LENGTH)} == {run.data.metrics["rows"]}
+    shares = [round(count / profile["rows"], 6) for count in held[bins.TOKENS].counts[:-1]]
+    assert dict(zip(held[bins.TOKENS].tokens, shares, strict=True)) == profile["top_tokens"]
+    assert held[bins.TOKENS].counts[-1] > 0
     mistakes = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/mistakes.json")
     assert len(mistakes["data"]) == 10
 

@@ -107,6 +107,13 @@ def add_mlflow_uri(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_model_name(parser: argparse.ArgumentParser) -> None:
+    """Which registered model."""
+    parser.add_argument(
+        "--model-name", type=model_name, default="twitter-sentiment-model-best", help="registered model"
+    )
+
+
 def add_ledger(parser: argparse.ArgumentParser) -> None:
     """Where it is written down what is live."""
     parser.add_argument(
@@ -120,9 +127,7 @@ def add_ledger(parser: argparse.ArgumentParser) -> None:
 def add_live_model(parser: argparse.ArgumentParser) -> None:
     """Which registered model's live version is asked for or moved."""
     add_mlflow_uri(parser)
-    parser.add_argument(
-        "--model-name", type=model_name, default="twitter-sentiment-model-best", help="registered model"
-    )
+    add_model_name(parser)
     add_ledger(parser)
 
 

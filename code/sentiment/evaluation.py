@@ -12,6 +12,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from sklearn import metrics
 
 from sentiment import models, text
+from sentiment.drift import bins
 from sentiment.features import FeatureTable
 from sentiment.training import Trained
 
@@ -80,28 +81,50 @@ def most_confident_mistakes(scores: Scores) -> dict[str, list[Any]]:
     }
 
 
-def profile(scores: Scores, top_tokens: dict[str, float]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class TokenCounts:
+    """How many of `texts` texts hold each of the most frequent tokens, and how many different tokens they have in all.
+
+    Attributes:
+        texts: how many.
+        distinct: the sum over the texts of the number of their different tokens.
+        top: texts that hold the token, by token, the most frequent first.
+    """
+
+    texts: int
+    distinct: int
+    top: dict[str, int]
+
+
+def profile(scores: Scores, tokens: TokenCounts) -> dict[str, Any]:
     """What the model saw and said on the test split, for drift to be measured against later.
 
     Returns:
         score_deciles and text_length_deciles (11 values from minimum to maximum; characters),
-        positive_share, top_tokens (share of the texts that hold the token), rows.
+        positive_share, top_tokens (share of the texts that hold the token), rows; format, and bins (see drift.bins).
     """
     lengths = np.array([len(content) for content in scores.texts], dtype=np.float64)
     return {
+        "format": bins.FORMAT,
         "rows": len(scores.labels),
         "positive_share": round(float(np.mean(scores.predictions)), 6),
         "score_deciles": [round(float(value), 6) for value in np.quantile(scores.probabilities, DECILES)],
         "text_length_deciles": [float(value) for value in np.quantile(lengths, DECILES)],
-        "top_tokens": top_tokens,
+        "top_tokens": {token: round(count / tokens.texts, 6) for token, count in tokens.top.items()},
+        "bins": {
+            bins.SCORE: bins.deciles(scores.probabilities),
+            bins.LENGTH: bins.deciles(lengths),
+            bins.TOKENS: bins.of_tokens(tokens.top, tokens.distinct),
+        },
     }
 
 
-def top_tokens(rows: DataFrame) -> dict[str, float]:
-    """The fifty tokens that stand in most texts of `rows` (column text), and in which share of them."""
-    total = max(rows.count(), 1)
-    distinct = F.array_distinct(F.expr(text.tokens("text")))
-    counted = rows.select(F.explode(distinct).alias("token")).groupBy("token").count()
-    framing = [text.START, text.END]
-    ordered = counted.where(~F.col("token").isin(framing)).orderBy(F.desc("count"), "token").limit(TOP_TOKENS)
-    return {row["token"]: round(row["count"] / total, 6) for row in ordered.collect()}
+def top_tokens(rows: DataFrame) -> TokenCounts:
+    """The fifty tokens that stand in most texts of `rows` (column text)."""
+    distinct = rows.select(F.expr(text.distinct_tokens("text")).alias("tokens"))
+    sums = distinct.agg(F.count(F.lit(1)).alias("texts"), F.sum(F.size("tokens")).alias("distinct")).first()
+    assert sums is not None
+    counted = distinct.select(F.explode("tokens").alias("token")).groupBy("token").count()
+    ordered = counted.orderBy(F.desc("count"), "token").limit(TOP_TOKENS)
+    top = {row["token"]: row["count"] for row in ordered.collect()}
+    return TokenCounts(sums["texts"], sums["distinct"] or 0, top)

@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from pyspark.sql import DataFrame, SparkSession
 
 from sentiment import evaluation, features, progress, registry, report, splits, storage, tracking, training
-from sentiment.evaluation import Scores
+from sentiment.evaluation import Scores, TokenCounts
 from sentiment.jobs import DataError
 from sentiment.live.ledger import Ledger, announce_best, open_ledger
 from sentiment.progress import Progress, log
@@ -164,7 +164,7 @@ class _Job:
         self.work, self.tags = work, tags
         self.scratch = registry.scratch_folder()
         self.test_scores: dict[str, Scores] = {}
-        self.tokens: dict[str, float] = {}
+        self.tokens: TokenCounts | None = None
 
     def log(self, trained: Trained, table: features.FeatureTable) -> Logged:
         """Score, log, register and read back one classifier."""

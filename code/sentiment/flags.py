@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 
 class _Help(argparse.HelpFormatter):
@@ -42,6 +43,20 @@ def fraction(text: str) -> float:
 def ratio(text: str) -> float:
     """A number above 0 and below 1."""
     return _number(text, "a number above 0 and below 1", lambda value: 0 < value < 1)
+
+
+def above_zero(text: str) -> float:
+    """A number above 0."""
+    return _number(text, "a number above 0", lambda value: 0 < value < math.inf)
+
+
+def moment(text: str) -> datetime:
+    """A moment in ISO 8601; without a zone it is UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"want a moment like 2026-11-21T08:30:00Z or a date, got {text!r}") from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _number(text: str, wanted: str, fits: Callable[[float], bool]) -> float:

@@ -1,13 +1,16 @@
-"""Small text objects in a local folder or on gs://, created whole and never overwritten; no Spark, no JVM.
+"""Objects in a local folder or on gs://: small texts created whole, listings, files to read; no Spark, no JVM.
 
 A location is a local path or a gs:// URI, as `folder_at` gives them.
 """
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -19,6 +22,23 @@ PROBE = ".writable"
 
 REQUEST_SECONDS = 15.0
 RETRY_SECONDS = 30.0
+CHUNK_BYTES = 1 << 20
+"""How much of an object on gs:// is fetched at once by who reads parts of it."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object in a listing.
+
+    Attributes:
+        name: below the folder that was listed, with `/` between its parts.
+        size: bytes.
+        modified: seconds since 1970, by the store's clock.
+    """
+
+    name: str
+    size: int
+    modified: float
 
 
 def folder_at(location: str, argument: str) -> str:
@@ -65,11 +85,11 @@ def create(location: str, text: str) -> bool:
     return True
 
 
-def replace(location: str, text: str) -> None:
+def replace(location: str, text: str, content_type: str = "application/json") -> None:
     """Write an object over whatever is there; a reader finds the old text or the new one, never a part."""
     try:
         if _on_gs(location):
-            _upload(location, text)
+            _upload(location, text, content_type)
         else:
             write_whole_locally(Path(location), text, overwrite=True)
     except _errors(location) as error:
@@ -110,6 +130,50 @@ def names(folder: str) -> list[str]:
     except _errors(folder) as error:
         raise DataError(f"cannot read {folder}: {_brief(error)}") from error
     return sorted(name for name in found if not name.startswith("."))
+
+
+def entries(folder: str) -> list[Entry]:
+    """All objects below `folder`, sorted by name; hidden ones (a part with a leading `.` or `_`) are left out."""
+    try:
+        found = list(_gs_entries(folder) if _on_gs(folder) else _local_entries(Path(folder)))
+    except _errors(folder) as error:
+        raise DataError(f"cannot read {folder}: {_brief(error)}") from error
+    hidden = [entry for entry in found if any(part.startswith((".", "_")) for part in entry.name.split("/"))]
+    return sorted(set(found).difference(hidden), key=lambda entry: entry.name)
+
+
+@contextmanager
+def opened(location: str) -> Iterator[BinaryIO]:
+    """An object as a file to read and to seek in; DataError: it cannot be read, then or while it is open."""
+    try:
+        if _on_gs(location):
+            with _blob(location).open("rb", chunk_size=CHUNK_BYTES, **_patience()) as file:
+                yield file
+        else:
+            with Path(location).open("rb") as file:
+                yield file
+    except _errors(location) as error:
+        raise DataError(f"cannot read {location}: {_brief(error)}") from error
+
+
+def folders(folder: str) -> list[str]:
+    """The names of the folders right below `folder`, sorted; none if it is new."""
+    try:
+        if _on_gs(folder):
+            return sorted(_listed_folders(folder))
+        return sorted(entry.name for entry in os.scandir(Path(folder)) if entry.is_dir())
+    except FileNotFoundError:
+        return []
+    except _errors(folder) as error:
+        raise DataError(f"cannot read {folder}: {_brief(error)}") from error
+
+
+def download(location: str, target: Path) -> None:
+    """Copy an object of gs:// into a local file; DataError: it cannot be read, or it is gone."""
+    try:
+        _blob(location).download_to_filename(str(target), **_patience())
+    except _errors(location) as error:
+        raise DataError(f"cannot read {location}: {_brief(error)}") from error
 
 
 def write_whole_locally(path: Path, text: str, overwrite: bool) -> bool:
@@ -184,10 +248,8 @@ def _patience() -> dict[str, Any]:
     return {"timeout": REQUEST_SECONDS, "retry": DEFAULT_RETRY.with_timeout(RETRY_SECONDS)}
 
 
-def _upload(location: str, text: str, **conditions: int) -> None:
-    _blob(location).upload_from_string(
-        text.encode("utf-8"), content_type="application/json", **conditions, **_patience()
-    )
+def _upload(location: str, text: str, content_type: str = "application/json", **conditions: int) -> None:
+    _blob(location).upload_from_string(text.encode("utf-8"), content_type=content_type, **conditions, **_patience())
 
 
 def _download(location: str) -> str | None:
@@ -206,9 +268,40 @@ def _download_bytes(location: str) -> bytes | None:
         return None
 
 
-def _listed(folder: str) -> list[str]:
+def _listing(folder: str, **how: Any) -> tuple[Any, str]:
+    """The objects below a folder of gs://, and what their names begin with."""
     bucket, _, inner = folder.removeprefix(f"{GS}://").partition("/")
     prefix = f"{inner.strip('/')}/" if inner.strip("/") else ""
     client = _client(os.environ.get("STORAGE_EMULATOR_HOST", ""))
-    found = client.list_blobs(bucket, prefix=prefix, delimiter="/", **_patience())
+    return client.list_blobs(bucket, prefix=prefix, **how, **_patience()), prefix
+
+
+def _listed(folder: str) -> list[str]:
+    found, prefix = _listing(folder, delimiter="/")
     return [blob.name.removeprefix(prefix) for blob in found if blob.name != prefix]
+
+
+def _listed_folders(folder: str) -> set[str]:
+    found, prefix = _listing(folder, delimiter="/")
+    return {name.removeprefix(prefix).rstrip("/") for page in found.pages for name in page.prefixes}
+
+
+def _gs_entries(folder: str) -> Iterator[Entry]:
+    found, prefix = _listing(folder, fields="items(name,size,updated),nextPageToken")
+    for blob in found:
+        if not blob.name.endswith("/"):
+            yield Entry(blob.name.removeprefix(prefix), blob.size, blob.updated.timestamp())
+
+
+def _local_entries(folder: Path) -> Iterator[Entry]:
+    def raised(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for root, _, found in os.walk(folder, onerror=raised):
+        for path in (Path(root, name) for name in found):
+            try:
+                status = path.stat()
+            except FileNotFoundError:  # gone since it was listed
+                continue
+            yield Entry(path.relative_to(folder).as_posix(), status.st_size, status.st_mtime)

@@ -11,6 +11,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 import sentiment
+from sentiment import emulator
 
 EMBEDDED_PREFIX = "sentiment-embedded-"  # how `make package` names the zip inside a self-contained script
 
@@ -66,25 +67,6 @@ def _zipped(code: Path) -> Path:
     return Path(shutil.make_archive(f"{folder}/sentiment", "zip", code, "sentiment"))
 
 
-def emulator_settings(endpoint: str) -> dict[str, str]:
-    """What gives Spark gs:// on a local object store: for Google's gcs-connector 2.2 and 3.1, without credentials.
-
-    Args:
-        endpoint: HOST:PORT or a URL, as STORAGE_EMULATOR_HOST holds it.
-    """
-    root = endpoint if "://" in endpoint else f"http://{endpoint}"
-    return {
-        "spark.hadoop.fs.gs.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFileSystem",
-        "spark.hadoop.fs.AbstractFileSystem.gs.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFS",
-        "spark.hadoop.fs.gs.storage.root.url": f"{root.rstrip('/')}/",
-        "spark.hadoop.fs.gs.project.id": os.environ.get("GOOGLE_CLOUD_PROJECT") or "local",
-        # 3.1 reads the first, 2.2 the others; without them the connector asks the cloud's metadata server.
-        "spark.hadoop.fs.gs.auth.type": "UNAUTHENTICATED",
-        "spark.hadoop.fs.gs.auth.null.enable": "true",
-        "spark.hadoop.fs.gs.auth.service.account.enable": "false",
-    }
-
-
 def _laptop_settings() -> dict[str, str]:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -100,7 +82,7 @@ def _laptop_settings() -> dict[str, str]:
         settings["spark.jars"] = os.environ[JARS_VARIABLE]
     if os.environ.get(EMULATOR_VARIABLE):
         os.environ.setdefault("NO_GCE_CHECK", "true")
-        settings |= emulator_settings(os.environ[EMULATOR_VARIABLE])
+        settings |= emulator.settings(os.environ[EMULATOR_VARIABLE])
     quiet = resources.files(sentiment) / "log4j2.properties"
     if isinstance(quiet, Path):  # inside a zip there is no file that the JVM could read
         options.append(f"-Dlog4j2.configurationFile={quiet.as_uri()}")

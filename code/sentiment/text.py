@@ -68,6 +68,11 @@ def tokens(text: str) -> str:
     return f"regexp_extract_all(concat('{START} ', {result}, ' {END}'), '{_TOKEN}', 0)"
 
 
+def distinct_tokens(text: str) -> str:
+    """SQL for the different tokens of a text, each once, without the frame: an array of strings, never null."""
+    return f"array_except({tokens(text)}, array('{START}', '{END}'))"
+
+
 def terms(tokens_column: str) -> str:
     """SQL for the unigrams and bigrams (two tokens and a space between) of an array of tokens."""
     pairs = (

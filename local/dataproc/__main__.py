@@ -19,9 +19,10 @@ from dataproc.errors import ApiError
 from dataproc.jobs import Jobs
 from dataproc.methods import methods
 from dataproc.operations import Operations
-from dataproc.settings import Settings, default_submit, split_command, split_pair, storage_conf
+from dataproc.settings import Settings, default_submit, split_command, split_pair
 from dataproc.staging import storage
 from dataproc.store import Store
+from sentiment import emulator
 
 Value = TypeVar("Value")
 GRACE_SECONDS = 2.0
@@ -110,7 +111,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """The settings that the arguments give."""
-    conf = storage_conf(args.storage_endpoint) if args.storage_endpoint else {}
+    conf = emulator.settings(args.storage_endpoint) if args.storage_endpoint else {}
     return Settings(
         folder=args.folder.absolute(),
         storage_endpoint=args.storage_endpoint,

@@ -43,20 +43,6 @@ class Settings:
     cluster_seconds: float = 0.2
 
 
-def storage_conf(endpoint: str) -> dict[str, str]:
-    """The connector's settings for an object store without credentials; no key of it asks for a cloud's metadata."""
-    prefix = "spark.hadoop.fs.gs"
-    return {
-        f"{prefix}.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFileSystem",
-        "spark.hadoop.fs.AbstractFileSystem.gs.impl": "com.google.cloud.hadoop.fs.gcs.GoogleHadoopFS",
-        f"{prefix}.storage.root.url": f"{endpoint.rstrip('/')}/",
-        f"{prefix}.project.id": "local",
-        f"{prefix}.auth.type": "UNAUTHENTICATED",
-        f"{prefix}.auth.null.enable": "true",
-        f"{prefix}.auth.service.account.enable": "false",
-    }
-
-
 def split_pair(text: str) -> tuple[str, str]:
     """NAME=VALUE; ValueError for anything else."""
     name, sign, value = text.partition("=")

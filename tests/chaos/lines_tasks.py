@@ -7,8 +7,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from chaos import cluster as clusters
 from chaos import zoo
-from chaos.cluster import Cluster
 from chaos.place import Place
 from chaos.stream import Broken
 
@@ -25,8 +25,8 @@ def local_worker(place: Place) -> None:
 
 def cluster(place: Place) -> None:
     """A standalone cluster of two workers: a Python worker, then an executor is killed in mid-batch."""
-    with Cluster(place.folder / "cluster") as made:
-        _die(place, made.master, [WORKER, EXECUTOR])
+    with clusters.running(place.folder / "cluster") as made:
+        _die(place, made.url(), [WORKER, EXECUTOR])
 
 
 def _die(place: Place, master: str, victims: list[str]) -> None:

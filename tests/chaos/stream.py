@@ -81,6 +81,7 @@ class Stream:
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.ui.enabled": "false",
             "spark.executor.memory": "600m",
+            "spark.cores.max": "2",
         }
         command = [str(Path(sys.executable).parent / "spark-submit"), "--master", master, "--driver-memory", "1g"]
         command += ["--jars", connectors]

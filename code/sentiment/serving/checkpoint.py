@@ -7,9 +7,10 @@ from pyspark.sql import SparkSession
 
 from sentiment import storage
 from sentiment.jobs import ArgumentsError, DataError
-
-INTENTS, WRITTEN, MANIFESTS = "intents", "written", "manifests"
-DRAIN = "control/drain"
+from sentiment.serving.layout import DRAIN, METADATA, SETTINGS
+from sentiment.serving.layout import INTENTS as INTENTS
+from sentiment.serving.layout import MANIFESTS as MANIFESTS
+from sentiment.serving.layout import WRITTEN as WRITTEN
 
 
 class Checkpoint:
@@ -46,7 +47,7 @@ class Checkpoint:
 
     def query_id(self) -> str:
         """Spark's own id of the query, which it keeps in the checkpoint."""
-        found = self._read(self.path("metadata"))
+        found = self._read(self.path(METADATA))
         if found is None:
             raise DataError(f"--checkpoint {self.location}: want a stream's checkpoint, found no metadata in it")
         return str(found["id"])
@@ -64,7 +65,7 @@ class Checkpoint:
 
     def check_settings(self, wanted: dict[str, str]) -> None:
         """Remember what the stream reads and writes; ArgumentsError when an earlier life had it otherwise."""
-        location = self.path("settings.json")
+        location = self.path(SETTINGS)
         if storage.create_text(self.spark, location, _text(wanted)):
             return
         known = self._read(location) or {}
@@ -77,7 +78,7 @@ class Checkpoint:
 
     def settings(self) -> dict[str, str]:
         """What the stream was first started with, by flag."""
-        found = self._read(self.path("settings.json"))
+        found = self._read(self.path(SETTINGS))
         if found is None:
             raise DataError(f"--checkpoint {self.location}: want a checkpoint of the serving job, found none")
         return found

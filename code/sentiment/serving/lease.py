@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from sentiment import storage
 from sentiment.jobs import DataError
 from sentiment.progress import log
+from sentiment.serving.layout import EPOCHS, OWNED, RELEASED, WAITING
 from sentiment.tracking import brief
 
 RENEW_SECONDS = 5.0
@@ -38,7 +39,7 @@ class Lease:
 
     def __init__(self, spark: SparkSession, checkpoint: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.spark = spark
-        self.folder = storage.join(checkpoint, "epochs")
+        self.folder = storage.join(checkpoint, EPOCHS)
         self.clock = clock
         self.epoch = 0
         self.lost = ""
@@ -55,7 +56,7 @@ class Lease:
         while True:
             self._older = max(self._epochs(), default=0)
             self.epoch = self._older + 1
-            if storage.create_text(self.spark, self._path(self.epoch), self._content("waiting")):
+            if storage.create_text(self.spark, self._path(self.epoch), self._content(WAITING)):
                 break
         self._renewed = self.clock()
         self._thread = threading.Thread(target=self._renew_for_ever, name="lease", daemon=True)
@@ -86,7 +87,7 @@ class Lease:
             self._thread.join(RENEW_SECONDS)
         if not self.lost and self.epoch:
             try:
-                storage.replace_text(self.spark, self._path(self.epoch), self._content("released"))
+                storage.replace_text(self.spark, self._path(self.epoch), self._content(RELEASED))
             except Exception as error:  # noqa: BLE001  not told, a newcomer waits a little longer
                 log.warning("lease: could not be released: %s", brief(error))
 
@@ -94,7 +95,7 @@ class Lease:
         told = False
         while True:
             content = self._read(path) or self._seen
-            if content and json.loads(content)["state"] == "released":
+            if content and json.loads(content)["state"] == RELEASED:
                 return
             if content != self._seen:
                 self._seen, self._since = content, self.clock()
@@ -111,7 +112,7 @@ class Lease:
         while not self._ended.wait(RENEW_SECONDS):
             try:
                 self.check()
-                storage.replace_text(self.spark, self._path(self.epoch), self._content("owned"))
+                storage.replace_text(self.spark, self._path(self.epoch), self._content(OWNED))
                 self._renewed = self.clock()
             except LeaseLostError:
                 return

@@ -1,0 +1,35 @@
+"""`airflow standalone`, but for this machine alone: its two servers of log files, open to the network, are left out.
+
+The web page reads the log files itself. It ends on SIGINT with all its children; SIGTERM would leave them behind.
+"""
+
+import os
+import signal
+from typing import Any
+
+from airflow.cli.commands import standalone_command as standalone
+
+SERVE_LOGS = ("scheduler", "triggerer")
+
+
+class Part(standalone.SubCommand):
+    """One of Airflow's processes."""
+
+    def __init__(self, parent: Any, name: str, command: list[str], env: dict[str, str]) -> None:
+        if name in SERVE_LOGS:
+            command = [*command, "--skip-serve-logs"]
+        super().__init__(parent, name, command, env)
+
+
+def main() -> None:
+    """Run it until SIGINT, in a session of its own."""
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+    # A shell starts what is in the background with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    standalone.SubCommand = Part  # type: ignore[misc]
+    standalone.StandaloneCommand().run()  # type: ignore[no-untyped-call]
+
+
+if __name__ == "__main__":
+    main()

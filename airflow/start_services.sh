@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Starts the Airflow that setup_local.sh has made: web page, scheduler, triggerer, DAG processor; waits until all answer.
+#
+#   airflow/start_services.sh
+#
+# AIRFLOW_HOME names its home (default: .airflow). airflow/stop_services.sh ends it.
+set -euo pipefail
+unset CDPATH
+case ${1:-} in
+  '') ;;
+  --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "$0"; exit ;;
+  *) echo "start_services: want no arguments or --help, found $1" >&2; exit 2 ;;
+esac
+home=${AIRFLOW_HOME:-}
+case $0 in */*) cd "${0%/*}/.." ;; *) cd .. ;; esac
+home=${home:-$PWD/.airflow}
+if [ ! -f "$home/env" ]; then
+  echo "start_services: want an Airflow home at $home, found none: airflow/setup_local.sh makes it" >&2
+  exit 1
+fi
+# shellcheck source=/dev/null
+. "$home/env"
+pid_file=$home/airflow.pid log=$home/airflow.log
+
+if [ -f "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null; then
+  echo "start_services: it runs already, at $AIRFLOW__API__BASE_URL"
+  exit 0
+fi
+.venv/bin/python -P airflow/standalone.py >"$log" 2>&1 </dev/null &
+echo $! >"$pid_file"
+
+began=$SECONDS
+until .venv/bin/python -c '
+import json, sys, urllib.request
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+parts = json.load(opener.open(sys.argv[1] + "/api/v2/monitor/health", timeout=10)).values()
+sys.exit(any((part or {}).get("status") != "healthy" for part in parts))
+' "$AIRFLOW__API__BASE_URL" 2>/dev/null; do
+  if ! kill -0 "$(cat "$pid_file")" 2>/dev/null; then
+    tail -n 15 "$log" >&2
+    echo "start_services: it ended while it started; all it said is in $log" >&2
+    rm -f "$pid_file"
+    exit 1
+  fi
+  if [ $((SECONDS - began)) -gt "${START_SECONDS:-600}" ]; then
+    echo "start_services: no answer after $((SECONDS - began)) s; look at $log; airflow/stop_services.sh ends it" >&2
+    exit 1
+  fi
+  sleep 2
+done
+echo "start_services: $AIRFLOW__API__BASE_URL answers after $((SECONDS - began)) s; log in as admin, password admin"

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Ends the Airflow that start_services.sh has started, with all its children; its home stays.
+#
+#   airflow/stop_services.sh
+#
+# AIRFLOW_HOME names its home (default: .airflow).
+set -euo pipefail
+unset CDPATH
+case ${1:-} in
+  '') ;;
+  --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "$0"; exit ;;
+  *) echo "stop_services: want no arguments or --help, found $1" >&2; exit 2 ;;
+esac
+home=${AIRFLOW_HOME:-}
+case $0 in */*) cd "${0%/*}/.." ;; *) cd .. ;; esac
+home=${home:-$PWD/.airflow}
+pid_file=$home/airflow.pid
+if [ ! -f "$pid_file" ]; then
+  echo "stop_services: nothing was started in $home"
+  exit 0
+fi
+pid=$(cat "$pid_file")
+case $(ps -o args= -p "$pid" 2>/dev/null) in
+  *airflow/standalone.py*) ;;
+  *)
+    rm -f "$pid_file"
+    echo 'stop_services: it had ended already'
+    exit 0
+    ;;
+esac
+kill -INT "$pid"
+began=$SECONDS
+while kill -0 "$pid" 2>/dev/null; do
+  case $(ps -o stat= -p "$pid" 2>/dev/null) in Z* | '') break ;; esac
+  if [ $((SECONDS - began)) -gt 60 ]; then
+    echo "stop_services: it goes on 60 s after SIGINT, and is killed with its children" >&2
+    kill -KILL -- "-$pid"
+    break
+  fi
+  sleep 0.5
+done
+rm -f "$pid_file"
+echo 'stop_services: ended'

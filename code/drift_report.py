@@ -1,0 +1,62 @@
+"""Compare the predictions of the last time windows with the training profile of the champion: has anything drifted?
+
+Writes report.json (verdict: drift, no drift or too few rows), report.md and report.html. Exit 0 whatever the verdict.
+"""
+
+import argparse
+import sys
+from datetime import UTC, datetime
+
+try:
+    import sentiment  # noqa: F401
+except ModuleNotFoundError:
+    raise SystemExit(
+        "drift_report.py: the package 'sentiment' is missing: submit dist/drift_report.py instead, "
+        "or add --py-files dist/sentiment.zip (make package writes both)"
+    ) from None
+from sentiment import arguments, flags, jobs, tracking
+from sentiment.drift import cli, counting, profiles, report, windows
+from sentiment.progress import Progress, start_logging
+from sentiment.session import session
+
+DRIFTED = 3
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = arguments.parser(__doc__)
+    parser.add_argument("--input", required=True, help="folder of the predictions (Parquet, date=.../)")
+    parser.add_argument("--output", required=True, help="folder for report.json, report.md and report.html")
+    arguments.add_mlflow_uri(parser)
+    arguments.add_model_name(parser)
+    parser.add_argument("--model-version", type=flags.whole(1), help="version to judge (default: the champion)")
+    cli.add_rule(parser)
+    parser.add_argument(
+        "--until", type=flags.moment, help="end of the last window, ISO 8601, UTC without a zone (default: now)"
+    )
+    parser.add_argument("--fail-on-drift", action="store_true", help=f"exit with {DRIFTED} if the verdict is drift")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    rule = cli.rule(args)
+    start_logging()
+    steps = Progress()
+    with steps.step("reading the training profile"):
+        client = tracking.connect(args.mlflow_uri)
+        profile = profiles.read(client, args.model_name, str(args.model_version or ""))
+    with steps.step("starting Spark"):
+        spark = session("drift_report")
+    with steps.step(f"counting the rows of version {profile.version}"):
+        spans = windows.spans(args.until or datetime.now(UTC).replace(microsecond=0), rule)
+        counted = counting.count(spark, args.input, spans, profile.features, profile.model, profile.version)
+    verdict = windows.judge(counted, profile.features, rule, profile.version)
+    with steps.step("writing the report"):
+        report.write(spark, args.output, profile, verdict, rule, args.input)
+    print(f"{verdict.verdict}: {verdict.reason}; {args.output.rstrip('/')}/{report.PAGE}")
+    if verdict.verdict == windows.DRIFT and args.fail_on_drift:
+        sys.exit(DRIFTED)
+
+
+if __name__ == "__main__":
+    jobs.run(main)

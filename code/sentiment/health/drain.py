@@ -1,0 +1,79 @@
+"""Asking a stream to complete its batch and end, and waiting until it has."""
+
+import time
+from collections.abc import Callable
+
+from sentiment import objects
+from sentiment.health import streams
+from sentiment.health.figures import span
+from sentiment.health.streams import Lease
+from sentiment.jobs import DataError
+from sentiment.serving import layout
+
+LOOK_SECONDS = 1.0
+
+
+class DriverGoneError(DataError):
+    """The driver does not live, so that nobody answers the request (exit 4, as the report has it)."""
+
+    exit_code = 4
+
+
+def drain(checkpoint: str, wait_seconds: int, lease_seconds: int, say: Callable[[str], None]) -> None:
+    """Put the request into the checkpoint and wait until the driver's lease is released.
+
+    A driver that starts meanwhile takes the request for an old one and removes it: then it is made again.
+
+    Args:
+        checkpoint: of the stream, as objects.folder_at gives it.
+        wait_seconds: how long to wait; 0: not at all.
+        lease_seconds: a lease that was not renewed for so long is that of a driver that is gone.
+        say: told what is going on.
+
+    Raises:
+        DriverGoneError: no driver lives, or it died before it had ended.
+        DataError: there is no stream, or it has not ended in time.
+    """
+    if not streams.is_stream(checkpoint):
+        raise DataError(f"--checkpoint {checkpoint}: want the checkpoint of a stream, found none")
+    lease = _living(checkpoint, lease_seconds)
+    if lease is None:
+        say("drain: the stream has ended already")
+        return
+    _ask(checkpoint)
+    say("drain: asked; the stream ends when its batch is complete")
+    began = time.monotonic()
+    while time.monotonic() - began < wait_seconds:
+        time.sleep(LOOK_SECONDS)
+        found = _living(checkpoint, lease_seconds)
+        if found is None:
+            say(f"drain: the stream has ended after {span(time.monotonic() - began)}")
+            return
+        if found.epoch != lease.epoch or not streams.drain_pending(checkpoint):
+            lease = found
+            _ask(checkpoint)
+    if wait_seconds:
+        raise DataError(
+            f"--checkpoint {checkpoint}: want the stream ended within {wait_seconds} s, "
+            f"found its driver (epoch {lease.epoch}) still at work; it ends when its batch is complete"
+        )
+
+
+def _ask(checkpoint: str) -> None:
+    objects.create(f"{checkpoint}/{layout.DRAIN}", "{}\n")
+
+
+def _living(checkpoint: str, lease_seconds: int) -> Lease | None:
+    """The lease of the driver that lives; None: the newest driver has ended as it should."""
+    lease = streams.lease(checkpoint)
+    if lease is None:
+        raise DriverGoneError(f"--checkpoint {checkpoint}: want a driver to ask, found that none ever came as far")
+    if lease.state == layout.RELEASED:
+        return None
+    age = time.time() - lease.renewed
+    if age > lease_seconds:
+        raise DriverGoneError(
+            f"--checkpoint {checkpoint}: want a driver that lives, found its lease renewed {span(age)} ago; "
+            "the next start completes its batch"
+        )
+    return lease

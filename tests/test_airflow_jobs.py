@@ -1,0 +1,107 @@
+"""The jobs that DAGs submit: taken by Dataproc's own message and by each script's own parser."""
+
+import argparse
+import runpy
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sentiment_multimodel
+import streaming_serving_mlflow_hdfs_kafka as serving_script
+from google.cloud import dataproc_v1 as dp
+from sentiment_dags import jobs
+from sentiment_dags.settings import Settings, read
+from sentiment_dags.streams import streams
+from services import ROOT
+
+from sentiment.serving import cli
+
+PLACES = {"mlflow_tracking_uri": "http://mlflow:5000", "kafka_bootstrap_servers": "b:1", "project_id": "p"}
+Parse = Callable[[list[str]], argparse.Namespace]
+
+
+def settings(**variables: Any) -> Settings:
+    return read({}, {**PLACES, **variables}.get)
+
+
+def parser_of(path: str) -> Parse:
+    parse: Parse = runpy.run_path(str(ROOT / path))["parse_args"]
+    return parse
+
+
+@pytest.mark.parametrize("ledger", ["", "gs://b/ledger"])
+def test_the_training_script_takes_its_arguments(ledger: str) -> None:
+    found = settings(ledger_uri=ledger, training_models="gbt", training_args='["--max-rows", "500"]')
+    args = sentiment_multimodel.parse_args(jobs.training_arguments(found, "gs://m/run"))
+    assert (args.input, args.output) == ("gs://sentiment-bucket-data/data_raw/sentiment140", "gs://m/run")
+    assert (args.mlflow_uri, args.models, args.max_rows) == ("http://mlflow:5000", ["gbt"], 500)
+    assert args.ledger == (ledger or None)
+    gate = parser_of("ci-cd/promote-model.py")(jobs.gate_arguments(found))
+    assert (gate.model_name, gate.ledger) == ("twitter-sentiment-model-best", ledger or None)
+
+
+@pytest.mark.parametrize("source", ["kafka", "file"])
+@pytest.mark.parametrize("variables", [{}, {"serving_model_alias": "blue"}, {"serving_model_stage": "Staging"}])
+def test_the_serving_script_takes_its_arguments(source: str, variables: dict[str, str]) -> None:
+    found = settings(serving_source_type=source, serving_batch_interval="0", serving_reload_interval="5", **variables)
+    (stream,) = streams(found)
+    stream_of_the_script = cli.settings(serving_script.parse_args(jobs.serving_arguments(found, stream)))
+    alias = {"": "champion", "blue": "blue", "Staging": "challenger"}[next(iter(variables.values()), "")]
+    assert stream_of_the_script.model.alias == alias
+    assert (stream_of_the_script.interval_seconds, stream_of_the_script.reload_seconds) == (0, 5)
+    assert stream_of_the_script.checkpoint == stream.checkpoint(found)
+    assert stream_of_the_script.sinks.topic == ("sentiment-predictions" if source == "kafka" else "")
+
+
+def test_the_defaults_of_the_variables_are_those_of_the_script() -> None:
+    words = jobs.serving_arguments(settings(), *streams(settings()))
+    given = {word for word in words if word.startswith("--")}
+    assert given.isdisjoint({"--model-stage", "--batch-interval-seconds", "--reload-interval-seconds"})
+    args = serving_script.parse_args(words)
+    (stream,) = streams(settings())
+    assert args.batch_interval_seconds == stream.batch_interval
+    assert args.reload_interval_seconds == stream.reload_interval
+    assert cli.settings(args).model.alias == "champion"
+
+
+def test_the_drift_script_takes_its_arguments() -> None:
+    found = settings(drift_psi_threshold="0.25", drift_windows="5", drift_min_windows="2")
+    words = jobs.drift_arguments(found, streams(found)[0], "gs://r/drift")
+    args = pytest.importorskip("drift_report").parse_args(words)
+    assert (args.windows, args.min_windows, args.psi_threshold, args.output) == (5, 2, 0.25, "gs://r/drift")
+
+
+def test_a_serving_job_is_restartable_and_found_by_its_labels() -> None:
+    found = settings(dataproc_properties='{"spark.executor.memory": "2g"}')
+    (stream,) = streams(found)
+    made = jobs.serving_job(found, stream, "0123456789ab", "1")
+    taken = dp.Job(made)  # refuses a field that the service does not know
+    hashed = taken.labels["settings"]
+    assert taken.reference.job_id == f"serving-twitter-sentiment-model-best-{hashed}-1"
+    assert dict(taken.labels) == {
+        **{"suite": "sentiment", "job": "serving", "stream": "twitter-sentiment-model-best"},
+        **{"revision": "0123456789ab", "settings": hashed},
+    }
+    assert taken.scheduling.max_failures_per_hour == 10
+    assert dict(taken.pyspark_job.properties) == {"spark.executor.memory": "2g"}
+    script = "gs://sentiment-bucket-code/code/0123456789ab/streaming_serving_mlflow_hdfs_kafka.py"
+    assert taken.pyspark_job.main_python_file_uri == script
+    changed = settings(serving_batch_interval="5")
+    other = jobs.serving_job(changed, streams(changed)[0], "0123456789ab", "1")
+    assert other["labels"]["settings"] != hashed
+
+
+def test_a_training_job_is_not_restarted() -> None:
+    found = settings()
+    made = dp.Job(jobs.job(found, jobs.TRAINING, jobs.training_arguments(found, "gs://m/r"), "0" * 12, "training-1"))
+    assert (made.placement.cluster_name, made.reference.project_id) == ("sentiment-cluster", "p")
+    assert made.labels["job"] == "training"
+    assert not made.scheduling
+
+
+def test_the_digest_is_that_of_the_shell_scripts() -> None:
+    words = ["--a", "two words", "ü"]
+    shell = "printf '%s\\n' \"$@\" | sha256sum | cut -c 1-12"
+    said = subprocess.run(["bash", "-c", shell, "digest", *words], capture_output=True, text=True, check=True).stdout
+    assert jobs.digest(words) == said.strip()

@@ -1,0 +1,44 @@
+"""The scripts of airflow/ say what they do and what they want; nothing is started."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from services import ROOT
+
+SCRIPTS = ("setup_local.sh", "start_services.sh", "stop_services.sh", "setup.sh")
+
+
+def run(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [str(ROOT / "airflow" / script), *arguments]
+    return subprocess.run(command, env={**os.environ, **variables}, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_is_the_head_of_the_script_and_other_arguments_are_refused(script: str) -> None:
+    told = run(script, "--help")
+    assert told.returncode == 0
+    assert f"airflow/{script}" in told.stdout
+    assert "set -euo" not in told.stdout
+    refused = run(script, "--hepl")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "found --hepl" in refused.stderr
+
+
+def test_an_airflow_that_nobody_made_is_not_started(tmp_path: Path) -> None:
+    ended = run("start_services.sh", AIRFLOW_HOME=str(tmp_path))
+    assert ended.returncode == 1
+    assert f"want an Airflow home at {tmp_path}, found none: airflow/setup_local.sh makes it" in ended.stderr
+
+
+def test_a_port_that_is_none_is_named_before_anything_is_made(tmp_path: Path) -> None:
+    ended = run("setup_local.sh", AIRFLOW_HOME=str(tmp_path / "home"), AIRFLOW_PORT="http")
+    assert (ended.returncode, (tmp_path / "home").exists()) == (2, False)
+    assert "want AIRFLOW_PORT to be a port number, found http" in ended.stderr
+
+
+def test_stopping_ends_no_stranger(tmp_path: Path) -> None:
+    assert "nothing was started" in run("stop_services.sh", AIRFLOW_HOME=str(tmp_path)).stdout
+    (tmp_path / "airflow.pid").write_text(str(os.getpid()), encoding="utf-8")
+    assert "it had ended already" in run("stop_services.sh", AIRFLOW_HOME=str(tmp_path)).stdout

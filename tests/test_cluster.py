@@ -1,0 +1,237 @@
+"""The standalone cluster: started when jobs shall run there, healed when a part dies, executors that can be killed."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import package
+import psutil
+import pytest
+import supervisor
+from cluster_service import Cluster
+from dataproc_server import Clients, Server, output, states, wait_for
+from dataproc_service import Dataproc
+from mlflow.tracking import MlflowClient
+from services import ServiceError, free_port, lives
+
+TWEETS = 800
+EXECUTOR = "CoarseGrainedExecutorBackend"
+
+
+def executors(cluster: Cluster) -> list[psutil.Process]:
+    """The executor processes that its workers run."""
+    found = []
+    for worker in cluster.workers:
+        for process in worker.family():
+            with suppress(psutil.Error):
+                if any(EXECUTOR in word for word in process.cmdline()):
+                    found.append(process)
+    return found
+
+
+def listening(processes: list[psutil.Process]) -> set[str]:
+    """The addresses on which they listen."""
+    return {
+        connection.laddr.ip.removeprefix("::ffff:")
+        for process in processes
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[tuple[Cluster, Dataproc]]":
+    """A cluster and a Dataproc server whose jobs run there, not started yet."""
+    folder = tmp_path_factory.mktemp("stack")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DATAPROC_SPARK_MASTER", "cluster")
+        for key in Dataproc.section_keys:
+            patched.setenv(f"DATAPROC_{key.upper()}", str(free_port()))
+        cluster = Cluster(folder / "cluster", {key: free_port() for key in Cluster.section_keys})
+        dataproc = Dataproc(folder / "dataproc")
+        yield cluster, dataproc
+        dataproc.stop()
+        cluster.stop()
+
+
+Stack = tuple[Cluster, Dataproc]
+
+
+def up(stack: Stack, *chosen: str) -> None:
+    supervisor.up(stack, chosen, dict, stack[0].folder.parent / "env")
+
+
+def pids(cluster: Cluster) -> list[int | None]:
+    return [daemon.pid() for daemon in cluster.daemons]
+
+
+def test_it_starts_only_where_the_settings_or_the_user_want_it(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cluster, dataproc = stack
+    assert cluster.by_default()
+    with pytest.raises(ServiceError, match=r'^dataproc: spark_master is "cluster": want cluster to run too, found it'):
+        up(stack, "dataproc")
+    monkeypatch.setenv("DATAPROC_SPARK_MASTER", "yarn")
+    with pytest.raises(ServiceError, match=r"^dataproc: want DATAPROC_SPARK_MASTER .* local\[N\] or cluster, found 'y"):
+        up(stack, "dataproc")
+    monkeypatch.delenv("DATAPROC_SPARK_MASTER")
+    assert not cluster.by_default()
+    supervisor.up([cluster], [], dict, tmp_path / "env")
+    assert (cluster.state(), dataproc.state()) == ("stopped", "stopped")
+
+
+def test_a_port_in_use_is_named_with_its_setting_and_nothing_starts(stack: Stack) -> None:
+    cluster, _ = stack
+    port = cluster.ports()["worker_2_webui_port"]
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(ServiceError) as caught:
+        up(stack, "cluster")
+    assert str(caught.value).startswith(f"cluster: want port {port} on 127.0.0.1, but another program has it")
+    assert "set CLUSTER_WORKER_2_WEBUI_PORT (or worker_2_webui_port under [cluster] in" in str(caught.value)
+    assert pids(cluster) == [None, None, None]
+
+
+ASK = """
+import time
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.getOrCreate()
+spark.sparkContext.parallelize(range(8), 8).map(lambda each: time.sleep(0.2)).count()
+print("ran on", spark.sparkContext.master, spark.sparkContext.defaultParallelism, flush=True)
+time.sleep(60)
+"""
+
+
+def test_jobs_of_the_dataproc_server_run_in_executors_of_the_cluster_on_127_0_0_1(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster, dataproc = stack
+    up(stack)
+    before = pids(cluster)
+    up(stack)
+    assert pids(cluster) == before
+    assert None not in before
+    assert f"export SPARK_MASTER_URL={cluster.url()}\n" in (cluster.folder.parent / "env").read_text()
+    assert re.search(rf"^cluster +{cluster.address()} +running +\d{{3,}} MiB ", capsys.readouterr().out, re.MULTILINE)
+    server = Server(tmp_path / "unused")
+    server.grpc_port, server.rest_port = (dataproc.ports()[key] for key in Dataproc.section_keys)
+    clients = Clients(server, "grpc")
+    (tmp_path / "ask.py").write_text(ASK, encoding="utf-8")
+    properties = {"spark.executor.memory": "512m", "spark.driver.memory": "512m"}
+    job = clients.submit(tmp_path / "ask.py", pyspark={"properties": properties})
+    wait_for(lambda: "ran on" in output(job) or clients.job(job.reference.job_id).done, 240)
+    assert f"ran on {cluster.url()} 4" in output(job)
+    running = executors(cluster)
+    assert len(running) == 2
+    everything = [process for service in stack for daemon in service.daemons for process in daemon.family()]
+    assert {process.pid for process in running} < {process.pid for process in everything}
+    assert listening(everything) == {"127.0.0.1"}
+    assert listening(psutil.Process(dataproc.daemon.pid()).children(recursive=True)) == {"127.0.0.1"}  # the driver
+    clients.jobs.cancel_job(
+        request={"project_id": "sentiment-local", "region": "us-central1", "job_id": job.reference.job_id}
+    )
+    assert states(clients.ended(job))[-1] == "CANCELLED"
+    wait_for(lambda: not executors(cluster))
+
+
+def test_a_dead_worker_is_told_with_its_log_and_up_starts_that_one_alone(stack: Stack) -> None:
+    cluster, _ = stack
+    up(stack, "cluster")
+    before = pids(cluster)
+    cluster.workers[1].kill()
+    assert cluster.state() == "died"
+    with pytest.raises(ServiceError, match=r"(?s)^cluster: died; the end of .*worker-2\.log:\n.*INFO Worker: "):
+        supervisor.status(stack[:1])
+    up(stack, "cluster")
+    after = pids(cluster)
+    assert after[:2] == before[:2]
+    assert after[2] not in (None, before[2])
+    supervisor.status(stack[:1])
+
+
+def test_a_dead_master_takes_the_workers_along_and_down_leaves_nothing(stack: Stack) -> None:
+    cluster, _ = stack
+    up(stack, "cluster")
+    before = pids(cluster)
+    cluster.daemon.kill()
+    assert cluster.state() == "died"
+    up(stack, "cluster")
+    assert not set(before) & {None, *pids(cluster)}
+    family = [process for daemon in cluster.daemons for process in daemon.family()]
+    assert len(family) == 3
+    supervisor.down(stack[:1], [], dict, cluster.folder.parent / "env")
+    assert not any(lives(process) for process in family)
+    assert cluster.state() == "stopped"
+    assert not listening([process for process in family if lives(process)])
+
+
+def train(cluster: Cluster, script: Path, tweets: Path, folder: Path) -> "subprocess.Popen[str]":
+    """The self-contained training job on the cluster: two executors of one core."""
+    settings = {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.cores.max": "2",
+        "spark.executor.memory": "600m",
+        "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    }
+    command = [str(Path(sys.executable).with_name("spark-submit")), "--master", cluster.url(), "--driver-memory", "1g"]
+    command += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
+    command += [str(script), "--input", str(tweets), "--output", str(folder / "models"), "--models"]
+    command += ["linearsvc", "--mlflow-uri", f"sqlite:///{folder}/mlflow.db"]
+    env = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.spark
+def test_an_executor_that_is_killed_while_it_trains_costs_nothing(
+    cluster: Cluster, sample_csv: Path, tmp_path: Path
+) -> None:
+    packed = package.zipped(package.CODE / "sentiment")
+    name = "sentiment_multimodel.py"
+    script = tmp_path / name
+    script.write_text(package.self_contained(name, (package.CODE / name).read_text(encoding="utf-8"), packed))
+    tweets = tmp_path / "tweets.csv"
+    rows = sample_csv.read_text(encoding="utf-8").splitlines(keepends=True)[:TWEETS]
+    tweets.write_text("".join(rows), encoding="utf-8")
+    process = train(cluster, script, tweets, tmp_path)
+    said: list[str] = []
+    killed: list[int] = []
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            if line.endswith("linearsvc ...\n"):  # the features lie in the executors, a fit has begun
+                victim = executors(cluster)[0]
+                victim.kill()
+                killed.append(victim.pid)
+                assert not any(line.count("linearsvc: ") for line in said), "it was killed too late to show anything"
+        code = process.wait(60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    text = "".join(said)
+    assert code == 0, text[-3000:]
+    assert len(killed) == 1
+    assert re.search(r"Lost executor \d", text), text[-3000:]
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db", f"sqlite:///{tmp_path}/mlflow.db")
+    for model in ("linearsvc", "best"):
+        found = client.search_model_versions(f"name='twitter-sentiment-model-{model}'")
+        assert [str(version.version) for version in found] == ["1"]
+        run_id = found[0].run_id
+        assert run_id is not None
+        assert client.get_run(run_id).data.metrics["accuracy"] > 0.5

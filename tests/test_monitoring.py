@@ -1,0 +1,334 @@
+"""The SQL files that go to BigQuery, translated and run here: their figures are right, and the report shows them."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import prediction_files as files
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import report as script
+import sqlglot
+from buckets import Store
+from chaos.zoo import NAME, Zoo
+from gcs_service import Gcs
+from pyspark.sql import SparkSession
+from sqlglot import exp
+
+from sentiment.jobs import DataError
+from sentiment.monitoring import report, warehouse
+from sentiment.monitoring.report import Report, Request
+from sentiment.progress import Progress
+from sentiment.serving import service
+from sentiment.serving.scoring import DEAD_COLUMNS, PREDICTION_COLUMNS
+from sentiment.serving.settings import FILE, JSON, ModelChoice, Serving, Sinks, Source
+
+BIGQUERY = script.SQL
+NOW = datetime(2026, 3, 6, tzinfo=UTC)
+HOUR = 3600
+COLUMNS = {warehouse.PREDICTIONS: PREDICTION_COLUMNS, warehouse.DEAD_LETTERS: DEAD_COLUMNS}
+
+Make = Callable[..., Report]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def made(predictions: Path | str, **changes: Any) -> Report:
+        values = {"dead_letters": "", "first": None, "last": None, "max_age_seconds": HOUR, "sql": BIGQUERY} | changes
+        (tmp_path / "scratch").mkdir(exist_ok=True)
+        return report.make(Request(str(predictions), **values), tmp_path / "scratch", Progress(), NOW)
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def predictions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated predictions with dead letters beside them, and a batch that is not finished."""
+    folder = files.write_both(tmp_path_factory.mktemp("monitoring") / "predictions")
+    unfinished = folder / "_staging" / "0123abcd-00000009-ffffffff"
+    shutil.copytree(next(folder.glob("date=*")), unfinished / "date=2026-03-02")
+    return folder
+
+
+def check(found: Report, folder: Path) -> None:
+    """Compare every figure with those that pandas counts."""
+    dead = files.frame(folder.with_name(f"{folder.name}-dead-letters"))
+    expected = files.figures(files.frame(folder), dead, NOW, HOUR)
+    assert set(expected) == set(found.results)
+    for query, rows in expected.items():
+        assert rows
+        assert [len(row) for row in rows] == [len(row) for row in found.results[query].rows]
+        for row, wanted in zip(found.results[query].rows, rows, strict=True):
+            for value, other in zip(row, wanted, strict=True):
+                assert value == (pytest.approx(other, abs=2e-5) if isinstance(other, float) else other), query
+
+
+def statement(name: str) -> exp.Select:
+    parsed = sqlglot.parse_one((BIGQUERY / f"{name}.sql").read_text(encoding="utf-8"), read="bigquery")
+    assert isinstance(parsed, exp.Select)
+    return parsed
+
+
+def test_every_sql_file_is_a_table_or_stands_in_the_report() -> None:
+    tables = {f"create_{table}" for table in COLUMNS}
+    assert {path.stem for path in BIGQUERY.iterdir()} == {*warehouse.QUERIES, *tables}
+    assert {section.query for section in report.SECTIONS} == {*warehouse.QUERIES} - {"staleness"}
+
+
+@pytest.mark.parametrize("name", warehouse.QUERIES)
+def test_a_query_is_bigquery_s_sql_explains_its_parameters_and_reads_no_more_partitions_than_asked(name: str) -> None:
+    parsed = statement(name)
+    header = re.findall(r"^-- (.*)$", (BIGQUERY / f"{name}.sql").read_text(encoding="utf-8"), re.MULTILINE)
+    explained = " ".join(header).partition("Parameters: ")[2]
+    names = {parameter.name for parameter in parsed.find_all(exp.Parameter)}
+    assert {"first_date", "last_date"} <= names
+    assert all(re.search(rf"\b{name}\b", explained) for name in names), names
+    reads = [select for select in parsed.find_all(exp.Select) if _reads_a_table(select)]
+    assert reads
+    assert all("date BETWEEN @first_date AND @last_date" in select.sql("bigquery") for select in reads)
+
+
+def _reads_a_table(select: exp.Select) -> bool:
+    source = select.args.get("from_") or select.args.get("from")
+    return source is not None and isinstance(source.this, exp.Table) and bool(source.this.db)
+
+
+@pytest.mark.parametrize("table", COLUMNS)
+def test_a_table_is_what_the_stream_writes_and_nothing_unfinished(table: str, tmp_path: Path) -> None:
+    assert sorted(warehouse.Warehouse(BIGQUERY, tmp_path).columns(table)) == sorted(COLUMNS[table])
+    text = (BIGQUERY / f"create_{table}.sql").read_text(encoding="utf-8")
+    (uri,) = re.findall(r"uris = \['(.*)'\]", text)
+    (prefix,) = re.findall(r"hive_partition_uri_prefix = '(.*)'", text)
+    assert uri == f"{prefix}/date=*.parquet"
+    assert "WITH PARTITION COLUMNS (date DATE)" in text
+
+
+def test_figures_are_those_that_pandas_counts(predictions: Path, make: Make) -> None:
+    found = make(predictions)
+    check(found, predictions)
+    hours = found.results["throughput_per_hour"]
+    assert 0 in hours.column("predictions")
+    assert {len(found.results[query].rows) for query in ("prediction_distribution", "accuracy_per_day")} == {4, 3}
+
+
+def test_a_period_leaves_out_the_days_around_it(predictions: Path, make: Make) -> None:
+    found = make(predictions, first=date(2026, 3, 2), last=date(2026, 3, 3))
+    rows = files.frame(predictions)
+    expected = int(((rows["date"] >= date(2026, 3, 2)) & (rows["date"] <= date(2026, 3, 3))).sum())
+    assert 0 < found.newest()["predictions"] == expected < len(rows)
+    assert set(found.results["dead_letters"].column("date")) == {date(2026, 3, 2), date(2026, 3, 3)}
+
+
+def test_without_a_period_the_newest_thirty_days_count(tmp_path: Path, make: Make) -> None:
+    rows = [files.prediction(day, ingest_time=files.START - timedelta(days=day)) for day in (0, 29, 30, 400)]
+    found = make(files.write(tmp_path / "out", rows))
+    assert (str(found.period), found.newest()["predictions"]) == ("2026-01-31 to 2026-03-01", 2)
+
+
+@pytest.mark.spark
+def test_figures_of_a_real_stream(spark: SparkSession, zoo: Zoo, tmp_path: Path, make: Make) -> None:
+    """Its files' modification times are its messages' times."""
+    output = tmp_path / "out"
+    (tmp_path / "in").mkdir()
+    for number, version in enumerate(("1", "2")):
+        zoo.set_champion(version)
+        lines = [json.dumps({"id": f"m{n}", "text": f"I love {n}", "label": n % 2}) for n in range(20)]
+        bad = ["no json"] * (number + 1) + ['{"text": ""}']
+        file = tmp_path / "in" / f"{number}.json"
+        file.write_text("\n".join(lines + bad) + "\n", encoding="utf-8")
+        time = (NOW - timedelta(hours=30 - 28 * number)).timestamp()
+        os.utime(file, (time, time))
+        source = Source(FILE, path=str(tmp_path / "in"), format=JSON)
+        sinks, choice = Sinks(str(output), f"{output}-dead-letters"), ModelChoice(zoo.uri, NAME, alias="champion")
+        service.serve(spark, Serving(source, sinks, choice, str(tmp_path / "ck"), available_now=True))
+    found = make(output)
+    check(found, output)
+    assert found.results["throughput_per_hour"].column("predictions") == [20, *[0] * 27, 20]
+    assert found.results["model_versions"].column("model_version") == ["1", "2"]
+    assert found.results["dead_letters"].column("dead_letters") == [1, 1, 2, 1]
+    assert found.newest()["seconds_since"] == 2 * HOUR
+    assert found.newest()["is_stale"]
+
+
+def test_a_folder_on_gs_gives_the_same_figures(
+    predictions: Path, make: Make, gcs: Gcs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = f"{tmp_path.name}/predictions"
+    with Store(gcs.port) as store:
+        for file in [path for path in predictions.parent.rglob("*") if path.is_file()]:
+            name = f"{tmp_path.name}/{file.relative_to(predictions.parent)}"
+            store.write("sentiment-bucket-predictions", name, file.read_bytes())
+        store.write("sentiment-bucket-predictions", f"{place}/date=2026-03-02/", b"")  # as the connector leaves them
+    for name, value in gcs.exports().items():
+        monkeypatch.setenv(name, value)
+    found = make(f"gs://sentiment-bucket-predictions/{place}/")
+    assert found.results == make(predictions).results
+    with pytest.raises(DataError, match=r"^cannot read gs://no-such-bucket/x: .*"):
+        make("gs://no-such-bucket/x")
+    with pytest.raises(DataError, match=r"^--predictions gs://sentiment-bucket/nothing: want predictions under date="):
+        make("gs://sentiment-bucket/nothing")
+
+
+def test_the_page_stands_alone_and_escapes_what_it_shows(predictions: Path, make: Make, tmp_path: Path) -> None:
+    strange = [files.dead_letter(0, reason="<script>alert(1)</script> a|b")]
+    dead = files.write(tmp_path / "dead", strange, DEAD_COLUMNS)
+    page = report.write(make(predictions, dead_letters=str(dead)), tmp_path / "new" / "report").read_text()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert page.count("data:image/png;base64,") == 5
+    text = (tmp_path / "new" / "report" / "report.md").read_text()
+    assert "| <script>alert(1)</script> a\\|b |" in text
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == len(report.SECTIONS)
+    assert all(len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1 for table in tables)
+
+
+def test_a_stream_without_dead_letters_or_labels_says_so(tmp_path: Path, make: Make) -> None:
+    found = make(files.write(tmp_path / "out", [files.prediction(number) for number in range(5)]))
+    assert found.verdict() == "5 predictions, the newest 4 days old (stale), none labelled, 0 dead letters"
+    report.write(found, tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert [text.count(f"## {title}") for title in ("Accuracy per day", "Dead letters")] == [1, 1]
+    assert text.count("None in these days.") == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "stale"),
+    [
+        (0, "0 seconds old", False),
+        (HOUR, "60 minutes old", False),
+        (HOUR + 1, "60 minutes old", True),
+        (50 * HOUR, "2 days old", True),
+        (-600, "10 minutes in the future", False),
+    ],
+)
+def test_a_newest_prediction_older_than_the_limit_is_stale(
+    tmp_path: Path, make: Make, seconds: int, words: str, stale: bool
+) -> None:
+    rows = [files.prediction(0, ingest_time=NOW - timedelta(seconds=seconds))]
+    found = make(files.write(tmp_path / "out", rows))
+    assert found.newest()["is_stale"] is stale
+    assert f"the newest {words}{' (stale)' if stale else ''}, " in found.verdict()
+
+
+def test_a_path_may_hold_what_patterns_and_sql_are_made_of(tmp_path: Path, make: Make) -> None:
+    folder = files.write(tmp_path / "it's [1] *" / "out", [files.prediction(0)])
+    assert make(folder).newest()["predictions"] == 1
+
+
+def rewritten(change: Callable[[pa.Table], pa.Table], days: str = "*") -> Callable[[Path], None]:
+    """What writes the files of some days again, with their table changed."""
+
+    def spoil(folder: Path) -> None:
+        for file in folder.glob(f"date={days}/*.parquet"):
+            pq.write_table(change(pq.read_table(file, partitioning=None)), file)
+
+    return spoil
+
+
+def cut(folder: Path) -> None:
+    (file,) = folder.glob("date=2026-03-02/*")
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def scrambled(folder: Path) -> None:
+    (file,) = folder.glob("date=2026-03-02/*")
+    content = file.read_bytes()
+    file.write_bytes(content[:4] + bytes(200) + content[204:])
+
+
+def emptied(folder: Path) -> None:
+    for file in folder.glob("date=*/*"):
+        file.unlink()
+
+
+NOTHING = "want predictions of 2026-03-01 to 2026-03-02, found none; folders from 2026-03-01 to 2026-03-02"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (emptied, NOTHING),
+        (rewritten(lambda table: table.slice(0, 0)), NOTHING),
+        (
+            rewritten(lambda table: table.drop_columns(["score", "label"]), "2026-03-02"),
+            "want the columns of predictions, found none called score, label in FOLDER/date=2026-03-02/.*parquet",
+        ),
+        (
+            rewritten(lambda table: table.set_column(4, "score", pa.array(["0.5"]))),
+            "want score DOUBLE; found score VARCHAR",
+        ),
+        (cut, "want Parquet files, found .* 'FOLDER/date=2026-03-02/.*parquet'"),
+        (lambda folder: (folder / "date=2026-03-02").rename(folder / "date=today"), "want .* found date=today"),
+    ],
+)
+def test_a_folder_that_is_no_dataset_is_told_in_one_line(
+    tmp_path: Path, make: Make, spoil: Callable[[Path], None], told: str
+) -> None:
+    folder = tmp_path / "out"
+    files.write(folder, [files.prediction(n, ingest_time=files.START + timedelta(days=n)) for n in range(2)])
+    spoil(folder)
+    with pytest.raises(DataError) as caught:
+        make(folder)
+    assert re.fullmatch(f"--predictions FOLDER: {told}", str(caught.value).replace(str(folder), "FOLDER"))
+
+
+@pytest.mark.parametrize(
+    "spoil", [scrambled, rewritten(lambda table: table.set_column(4, "score", pa.array(["x"])), "2026-03-02")]
+)
+def test_a_file_that_fails_while_it_is_read_is_told_in_one_line(
+    tmp_path: Path, make: Make, spoil: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "out"
+    files.write(folder, [files.prediction(n, ingest_time=files.START + timedelta(days=n)) for n in range(2)])
+    spoil(folder)
+    with pytest.raises(DataError, match=r"^--predictions, --dead-letters: want readable files, found [^\n]+$"):
+        make(folder)
+
+
+def test_what_is_not_there_is_told(predictions: Path, make: Make, tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"^--predictions .*/nowhere: want predictions under date=YYYY-MM-DD/, found no"
+    ):
+        make(tmp_path / "nowhere")
+    with pytest.raises(
+        DataError, match=r"want predictions of 2020-01-01 to 2020-01-01, found none; folders from 2026-"
+    ):
+        make(predictions, last=date(2020, 1, 1))
+    with pytest.raises(DataError, match=r"^--dead-letters .*/nowhere: want dead letters under date=YYYY-MM-DD/, found"):
+        make(predictions, dead_letters=str(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match=r"^--dead-letters .*: want the columns of dead_letters, found none called pay"):
+        make(predictions, dead_letters=str(predictions))
+    with pytest.raises(DataError, match=r"^--predictions: want a local folder or gs://BUCKET/FOLDER, found s3://x"):
+        make("s3://x")
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"^--output .*/file: want a folder to write to: File exists"):
+        report.write(make(predictions), tmp_path / "file")
+
+
+def test_the_script_ends_with_one_line_and_its_code(predictions: Path, tmp_path: Path) -> None:
+    def run(*more: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, script.__file__, "--output", str(tmp_path / "report"), *more]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+
+    done = run("--predictions", str(predictions))
+    assert done.returncode == 0
+    assert re.fullmatch(r"2026-03-01 to 2026-03-04: .* dead letters\n.*/report/report.html\n", done.stdout)
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.html", "report.md"}
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    missing = run("--predictions", "nowhere")
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert missing.stderr.splitlines()[-1].startswith("report.py: error: --predictions nowhere: want predictions")
+    assert "Traceback" not in missing.stderr
+    swapped = run("--predictions", "x", "--first-date", "2026-03-02", "--last-date", "2026-03-01")
+    assert swapped.returncode == 2
+    assert "--first-date: want a day not after --last-date 2026-03-01" in swapped.stderr.splitlines()[-1]
