@@ -27,7 +27,8 @@ stream=(--checkpoint "gs://sentiment-bucket-checkpoint/checkpoint/$MODEL"
 raw=gs://sentiment-bucket-data/data_raw/sentiment140
 # Small data: one classifier, and a gate that asks whether it works rather than how well.
 train=(ci-cd/train-model.sh -- --models logisticregression --num-features 8192)
-gate=("$PYTHON" ci-cd/promote-model.py --min-accuracy 0.5 --max-regression 0.2 --max-slice-regression 1
+clean=gs://sentiment-bucket-data/data_clean
+gate=("$PYTHON" ci-cd/promote-model.py --validation-data "$clean/splits" --min-accuracy 0.5 --max-regression 0.2 --max-slice-regression 1
   --max-calibration-error 0.5 --max-latency-ratio 20)
 
 start_services() {
@@ -50,6 +51,12 @@ upload() { # number of tweets, seed
   gcloud storage cp "$folder/tweets-$2/sample_$1.csv" "$raw/tweets-$2.csv"
 }
 
+# The gate's rows: the same hash puts the same tweets into the test split that the training kept apart.
+split() {
+  "$PYTHON" code/preprocess.py --input "$raw" --output "$clean"
+  "$PYTHON" code/create_splits.py --input "$clean" --output "$clean/splits"
+}
+
 # The first version of a name is champion at once: there is nothing to compare it with.
 first_gate() {
   local status=0
@@ -62,7 +69,7 @@ send_tweets() {
 }
 
 deploy() {
-  ci-cd/deploy-serving.sh --timeout 300 -- --batch-interval-seconds 1 --reload-interval-seconds 5
+  ci-cd/deploy-serving.sh --timeout 600 -- --batch-interval-seconds 1 --reload-interval-seconds 5
 }
 
 deploy_again() {
@@ -112,6 +119,7 @@ step 'smoke test: version 1 scores' ci-cd/smoke-test.sh --version 1
 step 'deploy again: runs already' deploy_again
 step 'more tweets to gs://' upload 3000 2
 step 'second training' "${train[@]}"
+step 'rows for the gate' split
 step 'gate: version 2 is promoted' "${gate[@]}"
 step 'the stream swaps to version 2' ci-cd/smoke-test.sh --version 2
 step 'rollback' "$PYTHON" ci-cd/rollback-model.py --reason 'test-cicd'
