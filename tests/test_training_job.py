@@ -27,6 +27,7 @@ from sentiment import features, models, registry
 from sentiment.drift import bins
 from sentiment.evaluation import Scores
 from sentiment.features import FOLD, FeatureTable
+from sentiment.gate import validation
 from sentiment.jobs import DataError
 from sentiment.progress import Progress
 from sentiment.training import Options, Trainer
@@ -244,16 +245,21 @@ def test_a_model_that_says_something_else_after_reading_back_is_refused(spark: S
         registry.read_back(spark, f"{PREFIX}-gbt", "1", wrong, registry.scratch_folder())
 
 
-def test_the_grid_is_searched_straight_from_raw_tweets(sample_csv: Path, trained: Trained, tmp_path: Path) -> None:
+def test_the_grid_is_searched_straight_from_raw_tweets(
+    spark: SparkSession, sample_csv: Path, trained: Trained, tmp_path: Path
+) -> None:
     arguments = ["--input", str(sample_csv), "--output", str(tmp_path), "--mlflow-uri", trained.uri, "--enable-cv"]
     arguments += ["--models", "randomforest", "--max-rows", "1000", "--registered-model-name", "grid"]
-    sentiment_multimodel.main(arguments)
+    sentiment_multimodel.main([*arguments, "--test-output", str(tmp_path / "kept")])
     run_id = trained.client.get_model_version("grid-randomforest", "1").run_id
     assert run_id is not None
     params = trained.client.get_run(run_id).data.params
     assert params["cv_folds"] == "2"
     assert params["maxDepth"] == params["cv_maxDepth"]
     assert 0.5 < float(params["cv_roc_auc"]) <= 1.0
+    kept = validation.read(spark, str(tmp_path / "kept"))
+    assert {name: str(value) for name, value in kept.splitting.items()}.items() <= params.items()
+    assert str(sum(kept.counts.values())) == params["rows_test"]
 
 
 def test_no_row_is_scored_by_a_model_that_saw_it(spark: SparkSession) -> None:

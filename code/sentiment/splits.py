@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import storage
-from sentiment.datasets import SPLIT_NAMES
+from sentiment.datasets import SPLIT_NAMES, SPLITS_REPORT
 from sentiment.jobs import DataError
 from sentiment.text import normalised
 
@@ -105,3 +105,11 @@ def count_labels(splits: dict[str, DataFrame]) -> dict[str, dict[str, int]]:
         if missing:
             raise DataError(f"the {name} split has no {' and no '.join(missing)} row: want both labels in every split")
     return counts
+
+
+def keep_test(spark: SparkSession, divided: dict[str, DataFrame], splitting: Splitting, folder: str) -> None:
+    """Write the test rows, and how they were divided, into a folder as create_splits.py does; the gate reads them."""
+    test = SPLIT_NAMES[-1]
+    counts = count_labels({test: divided[test]})
+    storage.replace_dataset(divided[test], storage.join(folder, test))
+    storage.write_json(spark, storage.join(folder, SPLITS_REPORT), {**splitting.described(), "rows": counts})
