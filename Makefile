@@ -1,6 +1,6 @@
 # `make help` lists the targets. Java 17 and Python 3.11 are all that has to be there; everything else goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run promote rollback history serve drain report up down status reset test check security test-spark35 test-cicd chaos bench-serve bench-train package docs lock clean
+.PHONY: help setup run promote rollback history serve drain report up down status reset test check security test-spark35 test-cicd test-dags chaos bench-serve bench-train package docs lock clean
 # ARGS goes to the command behind a target. DATA and TRAIN_ARGS reach local/run.sh through the environment,
 # where spaces do no harm.
 ARGS ?=
@@ -60,7 +60,7 @@ test: ## Run the tests (ARGS="-k name", ...)
 	@local/setup.sh dev
 	.venv/bin/python -m pytest $(ARGS)
 
-check: ## Style, types, shell scripts, the workflow, and whether docs/commands.md is up to date
+check: ## Style, types, shell scripts, the workflow, and whether the docs are up to date
 	@local/setup.sh dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -68,6 +68,7 @@ check: ## Style, types, shell scripts, the workflow, and whether docs/commands.m
 	.venv/bin/shellcheck -x .ci/run $$(find . -path './.*' -prune -o -path ./env -prune -o -name '*.sh' -print)
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv/bin/python ci-cd/document_commands.py --check
+	.venv/bin/python ci-cd/document_variables.py --check
 
 security: ## Secrets, bandit's rules, known vulnerabilities (wants the network, or ARGS=--offline), SBOM in dist/
 	@local/setup.sh dev
@@ -80,6 +81,10 @@ test-spark35: ## Run the Spark tests on Spark 3.5.3, in .venv-spark35
 test-cicd: ## Run the scripts of ci-cd/ for real: tweets, training, gate, stream, swap, rollback, audit (wants gcloud)
 	@local/setup.sh
 	@ci-cd/test-cicd.sh
+
+test-dags: ## Run every DAG whole against local services: real spark-submits on small data
+	@local/setup.sh dev
+	.venv/bin/python -m pytest -m dags $(ARGS)
 
 chaos: ## Do every fault to a stream and see that no message is lost or doubled (ARGS="--only points,frozen")
 	@local/setup.sh
@@ -97,9 +102,10 @@ package: ## Write dist/sentiment.zip and one self-contained dist/<script>.py per
 	@local/setup.sh
 	.venv/bin/python ci-cd/package.py $(ARGS)
 
-docs: ## Write docs/commands.md from the scripts' own --help
+docs: ## Write docs/commands.md from the scripts' own --help, and the DAGs' Variables into docs/operate.md
 	@local/setup.sh
 	.venv/bin/python ci-cd/document_commands.py
+	.venv/bin/python ci-cd/document_variables.py
 
 lock: ## Compile requirements*.txt from requirements*.in (ARGS=--upgrade for newer versions)
 	@local/lock.sh $(ARGS)

@@ -8,6 +8,7 @@ import signal
 from typing import Any
 
 from airflow.cli.commands import standalone_command as standalone
+from airflow.configuration import write_default_airflow_configuration_if_needed
 
 SERVE_LOGS = ("scheduler", "triggerer")
 
@@ -27,6 +28,8 @@ def main() -> None:
         os.setsid()
     # A shell starts what is in the background with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Here, once: parts that find none make one each, and one that reads it half-written takes no other's signature.
+    write_default_airflow_configuration_if_needed()
     standalone.SubCommand = Part  # type: ignore[misc]
     standalone.StandaloneCommand().run()  # type: ignore[no-untyped-call]
 

@@ -1,4 +1,5 @@
-"""Write dist/sentiment.zip (for --py-files) and, for each job script, a self-contained dist/<script>.py.
+"""Write dist/sentiment.zip (for --py-files) and, for each job script and the gate, a self-contained
+dist/<script>.py.
 
 The same tree gives the same bytes, whenever and wherever it is packed.
 """
@@ -14,12 +15,13 @@ import zipfile
 from pathlib import Path
 
 CODE = Path(__file__).resolve().parent.parent / "code"
+GATE = "ci-cd/promote-model.py"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 
 # Stands between a script's docstring and the rest of it. The folder is private (0700), so nobody can slip another
 # package in between the writing and the import; Spark's workers get the zip from code/sentiment/session.py.
 HEADER = '''
-# Written by `make package` from code/{script}: change that file, not this one.
+# Written by `make package` from {source}: change that file, not this one.
 
 
 def _unpack_sentiment(encoded: str) -> None:
@@ -42,7 +44,7 @@ _unpack_sentiment(
 {encoded}
 """
 )
-# From here on: code/{script}, unchanged.
+# From here on: {source}, unchanged.
 '''
 
 
@@ -61,8 +63,8 @@ def zipped(package: Path) -> bytes:
     return buffer.getvalue()
 
 
-def self_contained(script: str, source: str, package: bytes) -> str:
-    """The text `source` of the job script named `script` with the zip `package` embedded behind its docstring.
+def self_contained(script: str, source: str, package: bytes, folder: str = "code") -> str:
+    """The text `source` of the script named `script` in `folder` with the zip `package` embedded behind its docstring.
 
     ValueError: the script has no docstring, or a `from __future__` import, which may not stand behind other code.
     """
@@ -74,23 +76,30 @@ def self_contained(script: str, source: str, package: bytes) -> str:
     lines = source.splitlines(keepends=True)
     end = tree.body[0].end_lineno
     header = HEADER.format(
-        script=script,
+        source=f"{folder}/{script}",
         digest=hashlib.sha256(package).hexdigest()[:12],
         encoded="\n".join(textwrap.wrap(base64.b64encode(package).decode("ascii"), 116)),
     )
     return "".join(lines[:end]) + header + "".join(lines[end:])
 
 
+def contents(root: Path) -> dict[str, bytes]:
+    """The zip and the self-contained scripts of the checkout at `root`, by name; Airflow stages them from here."""
+    package = zipped(root / "code" / "sentiment")
+    made = {"sentiment.zip": package}
+    for script in [*sorted((root / "code").glob("*.py")), root / GATE]:
+        source = script.read_text(encoding="utf-8")
+        made[script.name] = self_contained(script.name, source, package, script.parent.name).encode("utf-8")
+    return made
+
+
 def write_all(code: Path, output: Path) -> list[Path]:
-    """Write the zip and the self-contained scripts of the folder `code` into `output`; the files written, in order."""
+    """Write what the checkout of the folder `code` packs to into `output`; the files written, in order."""
     output.mkdir(parents=True, exist_ok=True)
-    package = zipped(code / "sentiment")
-    written = [output / "sentiment.zip"]
-    written[0].write_bytes(package)
-    for script in sorted(code.glob("*.py")):
-        text = self_contained(script.name, script.read_text(encoding="utf-8"), package)
-        written.append(output / script.name)
-        written[-1].write_bytes(text.encode("utf-8"))
+    written = []
+    for name, content in contents(code.parent).items():
+        written.append(output / name)
+        written[-1].write_bytes(content)
     return written
 
 

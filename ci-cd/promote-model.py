@@ -1,24 +1,27 @@
 """Let a challenger go live when it is shown to be fit: it and the champion score rows that neither was trained on.
 
 A fresh process loads and scores both; every rule says what it wants and what it found; a model card goes into the
-version's artifacts. Exit 0: promoted (--dry-run: it would be), 3: kept, a line per failed rule, 1: error, 2: arguments.
+version's artifacts. Exit 0: promoted (--dry-run: it would be) or, with --verdict, decided; 3: kept, a line per failed
+rule, 1: error, 2: arguments.
 """
 
 import argparse
+import json
 import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "code"))
 try:
     import sentiment  # noqa: F401
 except ModuleNotFoundError:
     raise SystemExit(
-        "promote-model.py: the package 'sentiment' is missing: want it in code/ beside ci-cd/, "
-        "or dist/sentiment.zip on PYTHONPATH (make package writes it)"
+        "promote-model.py: the package 'sentiment' is missing: want it in code/ beside ci-cd/; submit "
+        "dist/promote-model.py instead, or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-from sentiment import arguments, flags, jobs, progress
+from sentiment import arguments, flags, jobs, objects, progress
 from sentiment.gate import case, decision
 from sentiment.gate.decision import Outcome, Settings
 
@@ -44,6 +47,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--reason", help="why, for the ledger; --approve wants one")
     parser.add_argument("--dry-run", action="store_true", help="decide, and write and move nothing but --card")
     parser.add_argument("--card", help="local folder to write the model card to as well")
+    parser.add_argument(
+        "--verdict",
+        help="object to write the decision to as JSON, a local path or gs://: promoted, challenger, champion (the "
+        "version that was live), lines; kept is exit 0 then",
+    )
     parser.add_argument(
         "--trial-seconds",
         type=flags.whole(1),
@@ -157,13 +165,26 @@ def told(outcome: Outcome, dry_run: bool) -> Iterator[str]:
         yield f"promoted: version {outcome.challenger} is the champion (entry {outcome.entry.number}{before})"
 
 
+def decided(outcome: Outcome, dry_run: bool, lines: list[str]) -> dict[str, Any]:
+    """The decision for programs."""
+    return {
+        "promoted": outcome.promotes and not dry_run,
+        "challenger": outcome.challenger,
+        "champion": outcome.champion,
+        "lines": lines,
+    }
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     progress.start_logging()
+    verdict = objects.folder_at(args.verdict, "--verdict") if args.verdict else ""
     outcome = decision.promote(settings(args), progress.Progress())
-    for line in told(outcome, args.dry_run):
-        print(line, flush=True)
-    if not outcome.promotes:
+    lines = list(told(outcome, args.dry_run))
+    print("\n".join(lines), flush=True)
+    if verdict:
+        objects.replace(verdict, json.dumps(decided(outcome, args.dry_run, lines), indent=1) + "\n")
+    elif not outcome.promotes:
         sys.exit(KEPT)
 
 

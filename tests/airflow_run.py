@@ -53,6 +53,7 @@ class Airflow:
 
         initdb()
         self.server = server
+        self._params: dict[str, dict[str, Any]] = {}
         os.environ[CONNECTION] = google_connection(f"127.0.0.1:{server.grpc_port}")
 
     @cache  # noqa: B019  one object a run
@@ -75,7 +76,10 @@ class Airflow:
 
         A mapped task has its place after its name: "deploy[0]".
         """
-        run = self.dag(dag_id).test(logical_date=None, run_conf=conf or {})
+        dag = self.dag(dag_id)
+        # A run in this process writes its conf into the DAG's own Params, where the next one would find it.
+        defaults = self._params.setdefault(dag_id, dag.params.dump())
+        run = dag.test(logical_date=None, run_conf={**defaults, **(conf or {})})
         states = {"": str(run.state)}
         for task in run.get_task_instances():
             place = f"[{task.map_index}]" if task.map_index >= 0 else ""

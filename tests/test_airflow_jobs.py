@@ -18,6 +18,7 @@ from services import ROOT
 from sentiment.serving import cli
 
 PLACES = {"mlflow_tracking_uri": "http://mlflow:5000", "kafka_bootstrap_servers": "b:1", "project_id": "p"}
+ROWS, GATE = '["--max-rows", "500"]', '["--min-accuracy", "0.9"]'
 Parse = Callable[[list[str]], argparse.Namespace]
 
 
@@ -32,12 +33,13 @@ def parser_of(path: str) -> Parse:
 
 @pytest.mark.parametrize("ledger", ["", "gs://b/ledger"])
 def test_the_training_script_takes_its_arguments(ledger: str) -> None:
-    found = settings(ledger_uri=ledger, training_models="gbt", training_args='["--max-rows", "500"]')
+    found = settings(ledger_uri=ledger, training_models="gbt", training_args=ROWS, gate_args=GATE)
     args = sentiment_multimodel.parse_args(jobs.training_arguments(found, "gs://m/run"))
     assert (args.input, args.output) == ("gs://sentiment-bucket-data/data_raw/sentiment140", "gs://m/run")
     assert (args.mlflow_uri, args.models, args.max_rows) == ("http://mlflow:5000", ["gbt"], 500)
     assert args.ledger == (ledger or None)
-    gate = parser_of("ci-cd/promote-model.py")(jobs.gate_arguments(found))
+    gate = parser_of("ci-cd/promote-model.py")(jobs.gate_arguments(found, "3", "gs://m/run"))
+    assert (gate.model_version, gate.min_accuracy, gate.validation_data) == (3, 0.9, None)
     assert (gate.model_name, gate.ledger) == ("twitter-sentiment-model-best", ledger or None)
 
 

@@ -1,5 +1,6 @@
 """promote-model.py as a user starts it: a real trial in a fresh process, and one whose process is killed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -89,3 +90,18 @@ def test_the_zip_for_a_cluster_holds_the_templates_of_its_pages() -> None:
         names = archive.namelist()
     assert {"sentiment/gate/card.md.jinja", "sentiment/gate/card.html.jinja", "sentiment/gate/child.py"} <= set(names)
     assert {f"sentiment/{name}.html.jinja" for name in ("page", "tables", "live/history")} <= set(names)
+
+
+def test_a_decision_is_written_for_programs_and_then_no_failure(shelf: Shelf, tmp_path: Path) -> None:
+    model, verdict = shelf.stand("good"), tmp_path / "gate" / "verdict.json"
+    asked = ["--model-version", "1"]
+    process = start(shelf, model, tmp_path / "ledger", *asked, "--verdict", str(verdict))
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    line = "kept: version 1 is the champion already"
+    assert out.splitlines() == [line]
+    found = json.loads(verdict.read_text(encoding="utf-8"))
+    assert found == {"promoted": False, "challenger": "1", "champion": "1", "lines": [line]}
+    process = start(shelf, model, tmp_path / "ledger", *asked)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out.splitlines()) == (3, [line]), err

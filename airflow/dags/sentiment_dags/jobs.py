@@ -10,9 +10,10 @@ from typing import Any
 from sentiment_dags.settings import Settings
 from sentiment_dags.streams import KAFKA, Stream
 
-TRAINING, SERVING, DRIFT = "training", "serving", "drift"
+TRAINING, GATE, SERVING, DRIFT = "training", "gate", "serving", "drift"
 SCRIPTS = {
     TRAINING: "sentiment_multimodel.py",
+    GATE: "promote-model.py",
     SERVING: "streaming_serving_mlflow_hdfs_kafka.py",
     DRIFT: "drift_report.py",
 }
@@ -38,12 +39,26 @@ def training_arguments(settings: Settings, output: str) -> list[str]:
     ]
 
 
-def gate_arguments(settings: Settings) -> list[str]:
-    """For ci-cd/promote-model.py: the challenger of the trained model's best."""
+def verdict(output: str) -> str:
+    """Where the gate writes its decision about the training with that output."""
+    return f"{output}-gate/verdict.json"
+
+
+def gate_arguments(settings: Settings, version: str, output: str) -> list[str]:
+    """For ci-cd/promote-model.py: whether a version of the trained model's best goes live.
+
+    Args:
+        settings: of the run.
+        version: that the training has registered.
+        output: of the training.
+    """
     return [
         *("--mlflow-uri", settings.mlflow_tracking_uri),
         *("--model-name", f"{settings.training_model_name}-best"),
+        *("--model-version", version),
+        *("--verdict", verdict(output)),
         *_ledger(settings),
+        *settings.gate_args,
     ]
 
 
@@ -95,7 +110,7 @@ def job(settings: Settings, kind: str, words: list[str], revision: str, job_id: 
 
     Args:
         settings: of the run; its dataproc_properties go into the job.
-        kind: training, serving or drift.
+        kind: training, gate, serving or drift.
         words: the script's arguments.
         revision: of the staged code, 12 hex digits.
         job_id: unique in the project: of two jobs with one id the second is refused.

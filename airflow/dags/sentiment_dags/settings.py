@@ -45,6 +45,19 @@ class Settings:
     create_cluster: bool = variable(
         "true", "true or false", boolean, "make a cluster for each training and delete it afterwards"
     )
+    cluster_image: str = variable(
+        "3.0-debian12", "an image version", fitting(re.compile(r"[0-9a-z.-]+")), "Dataproc image of such a cluster"
+    )
+    cluster_machine_type: str = variable(
+        "n2-standard-4", "a machine type", fitting(re.compile(r"[a-z0-9-]+")), "machines of such a cluster"
+    )
+    cluster_workers: int = variable("2", "0 (one machine) or a number of workers", whole(0), "its primary workers")
+    code_revision: str = variable(
+        "",
+        "a revision such as 0123456789ab",
+        fitting(re.compile(r"[a-z0-9_-]{1,63}")),
+        "staged revision that jobs run (default: that of the checkout the DAGs lie in, staged by the run)",
+    )
     code_bucket: str = variable("sentiment-bucket-code", *BUCKET_NAME, "bucket for staged code")
     data_bucket: str = variable("sentiment-bucket-data", *BUCKET_NAME, "bucket of the raw tweets")
     raw_data_prefix: str = variable("data_raw/sentiment140", "a folder", text, "their folder in data_bucket")
@@ -74,6 +87,9 @@ class Settings:
     )
     training_args: list[str] = variable(  # noqa: RUF009
         "[]", 'a JSON list such as ["--max-rows", "100000"]', arguments, "more arguments for the training job"
+    )
+    gate_args: list[str] = variable(  # noqa: RUF009
+        "[]", 'a JSON list such as ["--min-accuracy", "0.75"]', arguments, "more arguments for the gate"
     )
     serving_deploy_mode: str = variable(
         TEST, f"{TEST} or {PRODUCTION}", one_of([TEST, PRODUCTION]), "test shows what would be submitted, no more"
@@ -144,8 +160,8 @@ def need(settings: Settings, *wanted: str) -> None:
 
 
 def described(settings: Settings) -> dict[str, Any]:
-    """The settings for XCom."""
-    return dataclasses.asdict(settings)
+    """The settings for XCom, without the webhook's address, which is a secret: notices.py reads it for itself."""
+    return {**dataclasses.asdict(settings), "notify_webhook": ""}
 
 
 def restored(described: Mapping[str, Any]) -> Settings:

@@ -1,0 +1,93 @@
+"""The registry as the worker sees it: whether it answers, what a training registered, what is live.
+
+MLflow's client goes on trying for minutes; here a server that is away is named within one.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+CHAMPION = "champion"
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+
+
+class RegistryError(RuntimeError):
+    """The registry does not answer, or does not hold what it should; the line names address, model and version."""
+
+
+def without_password(uri: str) -> str:
+    """An address for logs."""
+    parts = urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"***@{host}")) if "@" in parts.netloc else uri
+
+
+def client(uri: str) -> Any:
+    """A client of a registry that answers; RegistryError names the address."""
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    try:
+        found = MlflowClient(uri, uri)
+        found.search_registered_models(max_results=1)
+    except (MlflowException, OSError, ImportError, ValueError) as error:
+        said = str(error).partition("\n")[0].replace(uri, without_password(uri))[:300]
+        raise RegistryError(
+            f"Variable mlflow_tracking_uri: want an MLflow server that answers, found {without_password(uri)}: {said}"
+        ) from None
+    return found
+
+
+def champion(registry: Any, model: str) -> str:
+    """The version that the alias champion names; empty: there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(registry.get_registered_model(model).aliases.get(CHAMPION, ""))
+    except MlflowException:
+        return ""
+
+
+def verified(registry: Any, model: str, run: Mapping[str, Any]) -> dict[str, str]:
+    """See that every version which a training says it registered is there, whole and of that training.
+
+    Args:
+        registry: client.
+        model: the training's --registered-model-name.
+        run: the training's run.json.
+
+    Returns:
+        Version by registered model, `<model>-best` among them.
+
+    Raises:
+        RegistryError: names the first that is not.
+    """
+    if run.get("state") != "finished" or not run.get("models") or not run.get("best", {}).get("version"):
+        raise RegistryError(f"{model}: want a finished training with a best model, found state {run.get('state')!r}")
+    wanted = {trained["name"]: (str(trained["version"]), trained["run_id"]) for trained in run["models"].values()}
+    best = run["models"][run["best"]["classifier"]]
+    wanted[f"{model}-best"] = (str(run["best"]["version"]), best["run_id"])
+    for name, (version, run_id) in wanted.items():
+        _verify(registry, name, version, run_id)
+    return {name: version for name, (version, _) in wanted.items()}
+
+
+def _verify(registry: Any, name: str, version: str, run_id: str) -> None:
+    from mlflow.artifacts import list_artifacts
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = registry.get_model_version(name, version)
+        if found.status != "READY" or found.run_id != run_id:
+            raise RegistryError(
+                f"{name} version {version}: want it READY and of run {run_id}, "
+                f"found {found.status} of run {found.run_id}"
+            )
+        files = list_artifacts(artifact_uri=found.source, tracking_uri=registry.tracking_uri)
+    except MlflowException as error:
+        raise RegistryError(f"{name} version {version}: {str(error).partition(chr(10))[0][:300]}") from None
+    if "MLmodel" not in {file.path.rpartition("/")[2] for file in files}:
+        raise RegistryError(f"{name} version {version}: want an MLmodel at {found.source}, found none")

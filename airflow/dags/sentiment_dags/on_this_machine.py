@@ -1,0 +1,85 @@
+"""The suite's job scripts as processes of this machine, for the DAG that needs no cloud."""
+
+import collections
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sentiment_dags.variables import SettingsError
+
+log = logging.getLogger(__name__)
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+TAIL = 25
+CLOUD = ("STORAGE_EMULATOR_HOST", "SENTIMENT_LEDGER", "MLFLOW_TRACKING_URI")
+"""Settings of a stack that this DAG does without."""
+
+
+class ScriptError(RuntimeError):
+    """A script ended with an exit code that was not wanted; the line names both, and the script's last words."""
+
+
+def training_data(asked: str, checkout: Path = CHECKOUT) -> str:
+    """The tweets to train on: what is asked for, else data_raw/sentiment140, else a sample in data_raw/sample.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if asked:
+        place = Path(asked) if Path(asked).is_absolute() else checkout / asked
+        if place.exists():
+            return str(place)
+        raise SettingsError(f"Param data: want a CSV file or a folder of them, found nothing at {asked}")
+    for folder in (checkout / "data_raw" / "sentiment140", checkout / "data_raw" / "sample"):
+        files = [path for path in folder.rglob("*") if path.name.endswith((".csv", ".csv.gz"))]
+        if any(not (folder.name == "sentiment140" and path.name.startswith("sample_")) for path in files):
+            return str(folder)
+    raise SettingsError(
+        "Param data: want tweets below data_raw/, found none: code/download_and_upload.py fetches them, "
+        "code/sample_tweets.py --output data_raw/sample/ makes some"
+    )
+
+
+def run(script: str, words: Sequence[str], folder: Path) -> None:
+    """Run a script of the checkout with this Python, its output in the task's log.
+
+    Args:
+        script: its path in the checkout.
+        words: arguments.
+        folder: to run it in; MLflow puts artifacts there.
+
+    Raises:
+        ScriptError: it ended otherwise.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in CLOUD and not name.startswith("AIRFLOW")}
+    env = {**kept, "PYSPARK_PYTHON": sys.executable, "NO_GCE_CHECK": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    command = [sys.executable, "-u", str(CHECKOUT / script), *words]
+    log.info("python %s %s", script, " ".join(words))
+    last: collections.deque[str] = collections.deque(maxlen=TAIL)
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                last.append(line.rstrip())
+                log.info("%s", last[-1])
+            code = process.wait()
+        finally:
+            if process.poll() is None:  # the task was ended: so is the JVM below the script
+                os.killpg(process.pid, signal.SIGKILL)
+    if code:
+        words_of_its_own = [line for line in last if line.startswith(f"{Path(script).name}: error: ")]
+        said = (words_of_its_own or [line for line in last if line] or ["nothing"])[-1]
+        raise ScriptError(f"{script} ended with exit code {code}: {said}")
