@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
+import drift_report
 import pytest
 import sentiment_multimodel
 import streaming_serving_mlflow_hdfs_kafka as serving_script
@@ -69,9 +70,10 @@ def test_the_defaults_of_the_variables_are_those_of_the_script() -> None:
 
 def test_the_drift_script_takes_its_arguments() -> None:
     found = settings(drift_psi_threshold="0.25", drift_windows="5", drift_min_windows="2")
-    words = jobs.drift_arguments(found, streams(found)[0], "gs://r/drift")
-    args = pytest.importorskip("drift_report").parse_args(words)
+    words = jobs.drift_arguments(found, streams(found)[0], "gs://r/drift", "2026-11-21T00:00:00Z")
+    args = drift_report.parse_args(words)
     assert (args.windows, args.min_windows, args.psi_threshold, args.output) == (5, 2, 0.25, "gs://r/drift")
+    assert (args.window_hours, args.min_rows, f"{args.until:%F %T %Z}") == (24, 500, "2026-11-21 00:00:00 UTC")
 
 
 def test_a_serving_job_is_restartable_and_found_by_its_labels() -> None:

@@ -87,8 +87,8 @@ def serving_arguments(settings: Settings, stream: Stream) -> list[str]:
     return words
 
 
-def drift_arguments(settings: Settings, stream: Stream, report: str) -> list[str]:
-    """For code/drift_report.py; `report` is the folder for its pages."""
+def drift_arguments(settings: Settings, stream: Stream, report: str, until: str) -> list[str]:
+    """For code/drift_report.py; `report` is the folder for its pages, `until` the end of the last window (ISO 8601)."""
     return [
         *("--input", stream.output(settings)),
         *("--output", report),
@@ -96,7 +96,10 @@ def drift_arguments(settings: Settings, stream: Stream, report: str) -> list[str
         *("--model-name", stream.model_name),
         *("--windows", str(settings.drift_windows)),
         *("--min-windows", str(settings.drift_min_windows)),
+        *("--window-hours", str(settings.drift_window_hours)),
+        *("--min-rows", str(settings.drift_min_rows)),
         *("--psi-threshold", f"{settings.drift_psi_threshold:g}"),
+        *("--until", until),
     ]
 
 

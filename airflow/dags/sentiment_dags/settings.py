@@ -116,6 +116,8 @@ class Settings:
     drift_psi_threshold: float = variable("0.2", "a number above 0", positive, "index above which a window has drifted")
     drift_windows: int = variable("7", "a whole number, at least 1", whole(1), "windows that are looked at (M)")
     drift_min_windows: int = variable("3", "a whole number, at least 1", whole(1), "drifted windows that count (N)")
+    drift_window_hours: int = variable("24", "hours, at least 1", whole(1), "length of a window")
+    drift_min_rows: int = variable("500", "a whole number, at least 1", whole(1), "rows that a window must have")
     notify_webhook: str = variable("", "a URL", text, "URL that takes Slack's JSON; none: task log only")
     notify_email: str = variable("", "an address", text, "mail address; none: task log only")
 

@@ -1,0 +1,101 @@
+"""What the drift DAG asks for, and what it makes of the reports; no task is run."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import drift_report
+import pytest
+from sentiment_dags import drift
+from sentiment_dags.settings import Settings, read
+from sentiment_dags.variables import SettingsError
+
+DUE = datetime(2026, 11, 21, 0, 0, 0, 123456, tzinfo=UTC)
+RUN = "scheduled__2026-11-21"
+MODELS = ["a-best", {"model_name": "a-best", "stream": "b"}, {"model_name": "by-hand", "stream": "c"}]
+
+
+def settings() -> Settings:
+    known = {
+        "serving_models": json.dumps(MODELS),
+        "serving_source_type": "file",
+        "mlflow_tracking_uri": "http://m:5000",
+    }
+    return read({}, known.get)
+
+
+def report(verdict: str = drift.DRIFT, **changes: Any) -> str:
+    held = {"model_name": "a-best", "model_version": "3", "verdict": verdict, "reason": "why", "windows": [{"rows": 7}]}
+    return json.dumps(held | changes)
+
+
+@pytest.mark.parametrize(
+    ("until", "moment"),
+    [
+        ("", "2026-11-21T00:00:00Z"),
+        (None, "2026-11-21T00:00:00Z"),
+        ("2026-11-20", "2026-11-20T00:00:00Z"),
+        ("2026-11-20T12:00:00+02:00", "2026-11-20T10:00:00Z"),
+    ],
+)
+def test_windows_end_when_the_run_was_due_or_at_the_moment_given(until: str | None, moment: str) -> None:
+    assert drift.moment({"until": until}, DUE) == moment
+
+
+def test_a_moment_that_is_none_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"^Param until: want a moment like .*, found 'yesterday'$"):
+        drift.moment({"until": "yesterday"}, DUE)
+
+
+def test_each_stream_has_a_job_and_a_report_of_its_own_the_same_in_every_try() -> None:
+    asked = drift.checks(settings(), RUN, "2026-11-21T00:00:00Z", "0123456789ab")
+    assert asked == drift.checks(settings(), RUN, "2026-11-21T00:00:00Z", "0123456789ab")
+    assert [each["stream"] for each in asked] == ["a-best", "b", "c"]
+    for each in asked:
+        args = drift_report.parse_args(each["job"]["pyspark_job"]["args"])
+        assert args.input == f"gs://sentiment-bucket-predictions/predictions/{each['stream']}"
+        assert args.output == each["report"]
+        assert each["report"].startswith(
+            f"gs://sentiment-bucket-predictions/reports/drift/{each['stream']}/2026-11-21T000000Z-"
+        )
+        assert each["job"]["labels"] == {
+            "suite": "sentiment",
+            "job": "drift",
+            "revision": "0123456789ab",
+            "stream": each["stream"],
+        }
+    other = drift.checks(settings(), "manual__1", "2026-11-21T00:00:00Z", "0123456789ab")
+    ids = {each["job"]["reference"]["job_id"] for each in (*asked, *other)}
+    assert len(ids) == len({each["report"] for each in (*asked, *other)}) == 6
+
+
+def test_a_model_that_drifted_in_two_streams_is_trained_once_for_both_reasons() -> None:
+    findings = [drift.finding(stream, f"gs://p/{stream}", report()) for stream in ("a", "b")]
+    (asked,) = drift.retrainings(findings, RUN)
+    assert asked["conf"] == {
+        "reason": "drift in stream a (a-best version 3): why; gs://p/a/report.html; "
+        "drift in stream b (a-best version 3): why; gs://p/b/report.html",
+        "training_model_name": "a",
+    }
+    assert asked["note"] == asked["conf"]["reason"]
+    assert drift.retrainings(findings, RUN) == [asked]
+    assert drift.retrainings(findings, "manual__1")[0]["trigger_run_id"] != asked["trigger_run_id"]
+
+
+@pytest.mark.parametrize("verdict", [drift.NO_DRIFT, drift.TOO_FEW])
+def test_other_verdicts_ask_for_nothing(verdict: str) -> None:
+    found = drift.finding("a", "gs://p/a", report(verdict))
+    assert drift.retrainings([found], RUN) == []
+    assert drift.summary([found]) == [f"{verdict} in stream a (a-best version 3): why; gs://p/a/report.html"]
+
+
+def test_a_model_that_no_training_makes_is_told_and_not_trained() -> None:
+    found = drift.finding("c", "gs://p/c", report(model_name="by-hand"))
+    assert drift.retrainings([found], RUN) == []
+    assert drift.summary([found])[1] == "  no training makes by-hand (want a name that ends in -best): nothing was done"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"verdict": "drift"}', report("perhaps")])
+def test_a_report_that_is_none_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^gs://p/a/report\.json: want "):
+        drift.finding("a", "gs://p/a", text)
