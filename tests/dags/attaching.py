@@ -24,7 +24,7 @@ def attaching() -> None:
         **place,
     )
     delete = ClusterGoneOperator(task_id="delete", **cluster, **place)
-    create >> submit >> delete.as_teardown(setups=create, on_failure_fail_dagrun=True)
+    create >> submit >> delete.as_teardown(setups=create)
 
 
 attaching()
