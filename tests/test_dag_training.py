@@ -19,7 +19,16 @@ SMALL = {"training_models": "logisticregression", "training_args": ["--num-featu
 LENIENT = ["--min-accuracy", "0.5", "--max-regression", "0.3", "--max-slice-regression", "1"]
 LENIENT += ["--max-calibration-error", "0.6", "--max-latency-ratio", "50"]
 BEST = "twitter-sentiment-model-best"
-FINE = ("settings", "check_data", "stage_code", "cluster_config", "create_cluster", "training_job", "train", "verify")
+FINE: tuple[str, ...] = (
+    "settings",
+    "check_data",
+    "stage_code",
+    "cluster_config",
+    "create_cluster",
+    "training_job",
+    "train",
+    "verify",
+)
 FINE += ("gate_job", "gate", "decide", "delete_cluster", "notify")
 
 
