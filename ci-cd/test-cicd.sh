@@ -46,7 +46,9 @@ start_services() {
 
 # The data set is generated tweets; each call adds some.
 publish() { # number of tweets, seed
-  "$PYTHON" code/sample_tweets.py --rows "$1" --seed "$2" --output "$folder/tweets"
+  "$PYTHON" code/sample_tweets.py --rows "$1" --seed "$2" --output "$folder/samples"
+  mkdir -p "$folder/tweets"
+  mv "$folder/samples/sample_$1.csv" "$folder/tweets/tweets-$2.csv" # a training leaves out what is named as a sample
 }
 
 # From a server on this machine that speaks Kaggle's API, over a connection that is cut once.
