@@ -188,7 +188,7 @@ def test_a_region_that_google_does_not_have_is_refused_in_its_words(clients: Cli
         lambda: clients.clusters.list_clusters(request=here),
         lambda: clients.clusters.create_cluster(request={**here, "cluster": {"cluster_name": "fine"}}),
         lambda: clients.jobs.list_jobs(request=here),
-        lambda: clients.clusters.get_operation({"name": f"{OPERATIONS}/x".replace(PLACE["region"], region)}),
+        lambda: clients.clusters.list_operations({"name": OPERATIONS.replace(PLACE["region"], region)}),
     ]
     for call in calls:
         with pytest.raises(
