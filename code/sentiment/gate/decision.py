@@ -118,7 +118,7 @@ def _tried(
     location = settings.validation_data or challenger.input
     if not location:
         raise DataError(
-            f"--validation-data: want a folder that create_splits.py wrote: the training run of version "
+            f"--validation-data: want a folder that create_splits.py wrote, or raw tweets: the training run of version "
             f"{challenger.number} does not say what it read"
         )
     both = [version for version in (champion, challenger) if version is not None]
