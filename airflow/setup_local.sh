@@ -11,15 +11,9 @@
 # It writes HOME/env, the database, the connection google_cloud_default, the Variables of variables.example.json and
 # the pool dataproc. A second run changes nothing that is there. Afterwards: airflow/start_services.sh
 set -euo pipefail
-unset CDPATH
-case ${1:-} in
-  '') ;;
-  --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "$0"; exit ;;
-  *) echo "setup_local: want no arguments or --help, found $1" >&2; exit 2 ;;
-esac
-home=${AIRFLOW_HOME:-}
-case $0 in */*) cd "${0%/*}/.." ;; *) cd .. ;; esac
-home=${home:-$PWD/.airflow}
+case $0 in */*) here=${0%/*} ;; *) here=. ;; esac
+# shellcheck source=airflow/home.sh
+. "$here/home.sh"
 port=${AIRFLOW_PORT:-8080}
 case $port in
   '' | *[!0-9]*) echo "setup_local: want AIRFLOW_PORT to be a port number, found $port" >&2; exit 2 ;;

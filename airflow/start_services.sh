@@ -5,15 +5,9 @@
 #
 # AIRFLOW_HOME names its home (default: .airflow). airflow/stop_services.sh ends it.
 set -euo pipefail
-unset CDPATH
-case ${1:-} in
-  '') ;;
-  --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "$0"; exit ;;
-  *) echo "start_services: want no arguments or --help, found $1" >&2; exit 2 ;;
-esac
-home=${AIRFLOW_HOME:-}
-case $0 in */*) cd "${0%/*}/.." ;; *) cd .. ;; esac
-home=${home:-$PWD/.airflow}
+case $0 in */*) here=${0%/*} ;; *) here=. ;; esac
+# shellcheck source=airflow/home.sh
+. "$here/home.sh"
 if [ ! -f "$home/env" ]; then
   echo "start_services: want an Airflow home at $home, found none: airflow/setup_local.sh makes it" >&2
   exit 1

@@ -5,15 +5,9 @@
 #
 # AIRFLOW_HOME names its home (default: .airflow).
 set -euo pipefail
-unset CDPATH
-case ${1:-} in
-  '') ;;
-  --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "$0"; exit ;;
-  *) echo "stop_services: want no arguments or --help, found $1" >&2; exit 2 ;;
-esac
-home=${AIRFLOW_HOME:-}
-case $0 in */*) cd "${0%/*}/.." ;; *) cd .. ;; esac
-home=${home:-$PWD/.airflow}
+case $0 in */*) here=${0%/*} ;; *) here=. ;; esac
+# shellcheck source=airflow/home.sh
+. "$here/home.sh"
 pid_file=$home/airflow.pid
 if [ ! -f "$pid_file" ]; then
   echo "stop_services: nothing was started in $home"

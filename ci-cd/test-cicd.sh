@@ -76,7 +76,7 @@ send_tweets() {
 }
 
 deploy() {
-  ci-cd/deploy-serving.sh --timeout 300 -- --batch-interval-seconds 1 --reload-interval-seconds 5
+  ci-cd/deploy-serving.sh --timeout 600 -- --batch-interval-seconds 1 --reload-interval-seconds 5
 }
 
 deploy_again() {

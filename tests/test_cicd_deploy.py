@@ -98,7 +98,7 @@ def test_of_two_deploys_at_once_with_different_settings_one_stream_is_left(scrip
     ("stream", "code", "line"),
     [
         ("s-idle", 0, "has read all its input and waits for more"),
-        ("s-fails", 1, "its driver failed 2 times, and it was cancelled: --mlflow-uri: want an MLflow server"),
+        ("s-fails", 1, ": --mlflow-uri: want an MLflow server or database, found none"),
         ("s-stuck", 1, "no batch is complete after 15 s, and it was cancelled"),
     ],
 )

@@ -320,10 +320,10 @@ UNUSABLE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no rows": (_no_rows, "the test split has no negative and no positive row"),
     "null text": (_null_text, "want a text and a label of 0 or 1 in every row"),
     "CSV": (_csv, "want a Parquet folder of clean tweets"),
-    "no report": (_no_report, "found no splits.json in it or beside it, and no .csv"),
+    "no report": (_no_report, "found no splits.json in it or beside it"),
     "other report": (_other_report, "want how the splits were made"),
     "train": (_train, "want the test split, which no training looks at, found train"),
-    "nothing": (lambda folder: folder, "found no splits.json in it or beside it, and no .csv"),
+    "nothing": (lambda folder: folder, "found no splits.json in it or beside it"),
 }
 
 

@@ -8,20 +8,17 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from sentiment import gs
 from sentiment.jobs import DataError, one_line
 
-GS = "gs"
 PROBE = ".writable"
 """Name of the object that `check_writable` leaves in a folder."""
 
-REQUEST_SECONDS = 15.0
-RETRY_SECONDS = 30.0
 CHUNK_BYTES = 1 << 20
 """How much of an object on gs:// is fetched at once by who reads parts of it."""
 
@@ -44,7 +41,7 @@ class Entry:
 def folder_at(location: str, argument: str) -> str:
     """The folder as a local path or a gs:// URI; DataError, naming `argument`: nothing can be created once there."""
     parts = urlsplit(location)
-    if parts.scheme == GS and parts.netloc:
+    if parts.scheme == gs.GS and parts.netloc:
         return location.rstrip("/")
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         return str(Path(url2pathname(parts.path)))
@@ -77,8 +74,8 @@ def create(location: str, text: str) -> bool:
         except OSError as error:
             raise _unwritable(location, error) from error
     try:
-        _upload(location, text, if_generation_match=0)
-    except _gs_errors() as error:
+        gs.upload(location, text, if_generation_match=0)
+    except gs.errors() as error:
         if getattr(error, "code", None) != 412:
             raise _unwritable(location, error) from error
         return read(location) == text
@@ -89,7 +86,7 @@ def replace(location: str, text: str, content_type: str = "application/json") ->
     """Write an object over whatever is there; a reader finds the old text or the new one, never a part."""
     try:
         if _on_gs(location):
-            _upload(location, text, content_type)
+            gs.upload(location, text, content_type)
         else:
             write_whole_locally(Path(location), text, overwrite=True)
     except _errors(location) as error:
@@ -100,7 +97,8 @@ def read(location: str) -> str | None:
     """The UTF-8 text of an object; None: there is none."""
     try:
         if _on_gs(location):
-            return _download(location)
+            content = gs.read(location)
+            return None if content is None else content.decode("utf-8")
         return Path(location).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
@@ -111,7 +109,7 @@ def read(location: str) -> str | None:
 def read_bytes(location: str) -> bytes | None:
     """The bytes of an object; None: there is none."""
     try:
-        return _download_bytes(location) if _on_gs(location) else Path(location).read_bytes()
+        return gs.read(location) if _on_gs(location) else Path(location).read_bytes()
     except FileNotFoundError:
         return None
     except _errors(location) as error:
@@ -122,7 +120,7 @@ def names(folder: str) -> list[str]:
     """The names of the objects right below `folder`, sorted, those with a leading dot left out; none if it is new."""
     try:
         if _on_gs(folder):
-            found = _listed(folder)
+            found = gs.names(folder)
         else:
             found = [entry.name for entry in os.scandir(Path(folder)) if entry.is_file()]
     except FileNotFoundError:
@@ -135,7 +133,9 @@ def names(folder: str) -> list[str]:
 def entries(folder: str) -> list[Entry]:
     """All objects below `folder`, sorted by name; hidden ones (a part with a leading `.` or `_`) are left out."""
     try:
-        found = list(_gs_entries(folder) if _on_gs(folder) else _local_entries(Path(folder)))
+        found = (
+            [Entry(*found) for found in gs.entries(folder)] if _on_gs(folder) else list(_local_entries(Path(folder)))
+        )
     except _errors(folder) as error:
         raise DataError(f"cannot read {folder}: {_brief(error)}") from error
     hidden = [entry for entry in found if any(part.startswith((".", "_")) for part in entry.name.split("/"))]
@@ -147,7 +147,7 @@ def opened(location: str) -> Iterator[BinaryIO]:
     """An object as a file to read and to seek in; DataError: it cannot be read, then or while it is open."""
     try:
         if _on_gs(location):
-            with _blob(location).open("rb", chunk_size=CHUNK_BYTES, **_patience()) as file:
+            with gs.blob(location).open("rb", chunk_size=CHUNK_BYTES, **gs.patience()) as file:
                 yield file
         else:
             with Path(location).open("rb") as file:
@@ -160,7 +160,7 @@ def folders(folder: str) -> list[str]:
     """The names of the folders right below `folder`, sorted; none if it is new."""
     try:
         if _on_gs(folder):
-            return sorted(_listed_folders(folder))
+            return sorted(gs.folders(folder))
         return sorted(entry.name for entry in os.scandir(Path(folder)) if entry.is_dir())
     except FileNotFoundError:
         return []
@@ -171,7 +171,7 @@ def folders(folder: str) -> list[str]:
 def download(location: str, target: Path) -> None:
     """Copy an object of gs:// into a local file; DataError: it cannot be read, or it is gone."""
     try:
-        _blob(location).download_to_filename(str(target), **_patience())
+        gs.blob(location).download_to_filename(str(target), **gs.patience())
     except _errors(location) as error:
         raise DataError(f"cannot read {location}: {_brief(error)}") from error
 
@@ -203,7 +203,7 @@ def write_whole_locally(path: Path, text: str, overwrite: bool) -> bool:
 
 
 def _on_gs(location: str) -> bool:
-    return location.startswith(f"{GS}://")
+    return location.startswith(f"{gs.GS}://")
 
 
 def _brief(error: BaseException) -> str:
@@ -215,82 +215,8 @@ def _unwritable(location: str, error: BaseException) -> DataError:
     return DataError(f"cannot write {location}: {_brief(error)}")
 
 
-def _gs_errors() -> tuple[type[Exception], ...]:
-    """What google-cloud-storage raises; imported late, because that takes a second."""
-    from google.api_core.exceptions import GoogleAPIError
-    from google.auth.exceptions import GoogleAuthError
-    from requests.exceptions import RequestException
-
-    return (GoogleAPIError, GoogleAuthError, RequestException, ValueError)
-
-
 def _errors(location: str) -> tuple[type[Exception], ...]:
-    return (OSError, UnicodeDecodeError, *(_gs_errors() if _on_gs(location) else ()))
-
-
-@lru_cache(maxsize=4)
-def _client(_emulator: str) -> Any:
-    """One client per process and endpoint; STORAGE_EMULATOR_HOST is read by the client itself."""
-    from google.cloud import storage
-
-    return storage.Client(project=None)
-
-
-def _blob(location: str) -> Any:
-    bucket, _, name = location.removeprefix(f"{GS}://").partition("/")
-    return _client(os.environ.get("STORAGE_EMULATOR_HOST", "")).bucket(bucket).blob(name)
-
-
-def _patience() -> dict[str, Any]:
-    """A create-once or a read may be repeated safely, within bounds that a person waits for."""
-    from google.cloud.storage.retry import DEFAULT_RETRY
-
-    return {"timeout": REQUEST_SECONDS, "retry": DEFAULT_RETRY.with_timeout(RETRY_SECONDS)}
-
-
-def _upload(location: str, text: str, content_type: str = "application/json", **conditions: int) -> None:
-    _blob(location).upload_from_string(text.encode("utf-8"), content_type=content_type, **conditions, **_patience())
-
-
-def _download(location: str) -> str | None:
-    content = _download_bytes(location)
-    return None if content is None else content.decode("utf-8")
-
-
-def _download_bytes(location: str) -> bytes | None:
-    from google.api_core.exceptions import NotFound
-
-    try:
-        return bytes(_blob(location).download_as_bytes(**_patience()))
-    except NotFound as error:
-        if "bucket does not exist" in str(error):
-            raise
-        return None
-
-
-def _listing(folder: str, **how: Any) -> tuple[Any, str]:
-    """The objects below a folder of gs://, and what their names begin with."""
-    bucket, _, inner = folder.removeprefix(f"{GS}://").partition("/")
-    prefix = f"{inner.strip('/')}/" if inner.strip("/") else ""
-    client = _client(os.environ.get("STORAGE_EMULATOR_HOST", ""))
-    return client.list_blobs(bucket, prefix=prefix, **how, **_patience()), prefix
-
-
-def _listed(folder: str) -> list[str]:
-    found, prefix = _listing(folder, delimiter="/")
-    return [blob.name.removeprefix(prefix) for blob in found if blob.name != prefix]
-
-
-def _listed_folders(folder: str) -> set[str]:
-    found, prefix = _listing(folder, delimiter="/")
-    return {name.removeprefix(prefix).rstrip("/") for page in found.pages for name in page.prefixes}
-
-
-def _gs_entries(folder: str) -> Iterator[Entry]:
-    found, prefix = _listing(folder, fields="items(name,size,updated),nextPageToken")
-    for blob in found:
-        if not blob.name.endswith("/"):
-            yield Entry(blob.name.removeprefix(prefix), blob.size, blob.updated.timestamp())
+    return (OSError, UnicodeDecodeError, *(gs.errors() if _on_gs(location) else ()))
 
 
 def _local_entries(folder: Path) -> Iterator[Entry]:

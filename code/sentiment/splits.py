@@ -8,7 +8,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import storage
-from sentiment.datasets import SPLIT_NAMES
+from sentiment.datasets import SPLIT_NAMES, SPLITS_REPORT
 from sentiment.jobs import DataError
 from sentiment.text import normalised
 
@@ -80,6 +80,20 @@ def thinned(clean: DataFrame, fraction: float, max_rows: int, seed: int) -> Data
         ]
         clean = halves[0].unionByName(halves[1])
     return clean
+
+
+def write(spark: SparkSession, divided: dict[str, DataFrame], report: dict[str, Any], location: str) -> None:
+    """Replace the folder's splits by these, and say in splits.json how they were made.
+
+    Args:
+        spark: the session.
+        divided: clean tweets by the name of the split.
+        report: `Splitting.described()`, and what else a reader wants to know.
+        location: the folder.
+    """
+    for name, frame in divided.items():
+        storage.replace_dataset(frame, storage.join(location, name))
+    storage.write_json(spark, storage.join(location, SPLITS_REPORT), report)
 
 
 def read_report(spark: SparkSession, location: str) -> dict[str, Any]:

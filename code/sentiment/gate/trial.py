@@ -121,7 +121,7 @@ def run(spark: SparkSession, request: Request, say: Say, keep: Callable[[Trial],
         DataError: the validation data cannot be used. What is wrong with a version is in the result.
     """
     with say("", f"reading the validation data at {request.location}"):
-        data = validation.read(spark, request.location, request.splittings[request.challenger])
+        data = validation.read(spark, request.location)
     trial = Trial(data.test, data.splitting, data.digest, data.counts)
     keep(trial)
     strange = [split_differences(given, data.splitting) for given in request.splittings.values()]

@@ -1,7 +1,6 @@
 """The rows that both versions are judged on, and how they were divided from those that are trained on."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +8,13 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import cleaning, datasets, raw_tweets, splits, storage, text
+from sentiment import datasets, splits, storage, text
+from sentiment.datasets import TEST
 from sentiment.jobs import DataError
 from sentiment.splits import Splitting
 from sentiment.tracking import java_line
 
 FLAG = "--validation-data"
-TEST = datasets.SPLIT_NAMES[-1]
 
 SLICES = {
     "short": ("characters", "< 40"),
@@ -40,7 +39,7 @@ class Validation:
     """Validation rows.
 
     Attributes:
-        test: their folder; for raw tweets, that of all.
+        test: their folder.
         splitting: train_ratio, val_ratio, seed and hash_salt of the division.
         digest: of the rows, whatever their order.
         counts: negative and positive rows.
@@ -54,22 +53,19 @@ class Validation:
     rows: pd.DataFrame
 
 
-def read(spark: SparkSession, location: str, trained: Mapping[str, str]) -> Validation:
-    """The test rows of splits that create_splits.py wrote, or of raw tweets, cleaned and divided as a training does it.
+def read(spark: SparkSession, location: str) -> Validation:
+    """The test rows of splits that create_splits.py wrote.
 
     Args:
         spark: the session.
-        location: the folder of the splits, its test/ folder, or a file or folder of raw tweets (.csv, .csv.gz).
-        trained: how the training divided its rows, as the run's parameters have it; for raw tweets.
+        location: the folder of the splits, or its test/ folder.
 
     Raises:
-        DataError: neither splits.json nor raw tweets, another format, other columns, or not both labels.
+        DataError: no splits.json, another format, other columns, or not both labels.
     """
-    place = location.rstrip("/") or "/"
-    files = _raw_files(spark, place)
-    test, splitting = (place, _trained(trained, location).described()) if files else _find(spark, place)
+    test, splitting = _find(spark, location.rstrip("/") or "/")
     try:
-        frame = _test_rows(spark, files, trained) if files else datasets.read_clean(spark, test, FLAG)
+        frame = datasets.read_clean(spark, test, FLAG)
         counts = splits.count_labels({TEST: frame})[TEST]
         digest, _ = datasets.digest(frame)
         rows = with_slices(frame).toPandas().sort_values(["id", "text"], ignore_index=True)
@@ -83,28 +79,6 @@ def read(spark: SparkSession, location: str, trained: Mapping[str, str]) -> Vali
     return Validation(test, splitting, digest, counts, rows)
 
 
-def _raw_files(spark: SparkSession, place: str) -> list[str]:
-    try:
-        return [file for file in raw_tweets.find_files(spark, place) if file.lower().endswith(raw_tweets.SUFFIXES)]
-    except DataError:
-        return []
-
-
-def _test_rows(spark: SparkSession, files: list[str], trained: Mapping[str, str]) -> DataFrame:
-    clean = cleaning.clean(cleaning.assess(raw_tweets.read(spark, files)))
-    return splits.divide(clean, _trained(trained, FLAG))[TEST]
-
-
-def _trained(trained: Mapping[str, str], location: str) -> Splitting:
-    try:
-        return Splitting(float(trained["train_ratio"]), float(trained["val_ratio"]), int(trained["seed"]))
-    except (KeyError, ValueError):
-        raise DataError(
-            f"{FLAG} {location}: want raw tweets to be divided as the version's training did it, found no "
-            "train_ratio, val_ratio and seed in its run"
-        ) from None
-
-
 def _find(spark: SparkSession, location: str) -> tuple[str, dict[str, Any]]:
     """The folder of the test rows, and how they were divided."""
     inside = storage.join(location, datasets.SPLITS_REPORT)
@@ -114,8 +88,8 @@ def _find(spark: SparkSession, location: str) -> tuple[str, dict[str, Any]]:
     beside = storage.join(parent, datasets.SPLITS_REPORT) if parent else datasets.SPLITS_REPORT
     if not storage.exists(spark, beside):
         raise DataError(
-            f"{FLAG} {location}: want a folder that create_splits.py wrote, its {TEST}/, or raw tweets, "
-            f"found no {datasets.SPLITS_REPORT} in it or beside it, and no .csv"
+            f"{FLAG} {location}: want a folder that create_splits.py wrote, or its {TEST}/, "
+            f"found no {datasets.SPLITS_REPORT} in it or beside it"
         )
     if name != TEST:
         raise DataError(f"{FLAG} {location}: want the {TEST} split, which no training looks at, found {name}")

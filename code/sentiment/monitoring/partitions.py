@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from sentiment import objects
+from sentiment import gs, objects
 from sentiment.jobs import DataError
 from sentiment.progress import Progress
 
@@ -71,7 +71,7 @@ def fetch(location: str, days: list[date], scratch: Path, steps: Progress) -> tu
     """
     files = {day: _files(f"{location}/{PREFIX}{day}") for day in days}
     filled = [day for day in days if files[day]]
-    if not location.startswith(f"{objects.GS}://"):
+    if not location.startswith(f"{gs.GS}://"):
         return Path(location), filled
     wanted = [f"{PREFIX}{day}/{name}" for day in filled for name in files[day]]
     for day in filled:
