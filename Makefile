@@ -77,7 +77,7 @@ test-spark35: ## Run the Spark tests on Spark 3.5.3, in .venv-spark35
 	@local/setup.sh spark35
 	.venv-spark35/bin/python -m pytest -m spark $(ARGS)
 
-test-cicd: ## Run the scripts of ci-cd/ for real: tweets, training, gate, stream, swap, rollback, audit (wants gcloud)
+test-cicd: ## Run the scripts of ci-cd/ for real: download to rollback, audit, report (wants gcloud)
 	@local/setup.sh
 	@ci-cd/test-cicd.sh
 

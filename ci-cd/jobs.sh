@@ -61,8 +61,11 @@ driver_output() { # job
   cloud storage cat "$answer.*"
 }
 
-# The driver's words without Spark's own chatter.
-without_chatter() { grep --line-buffered -v -e '^ *$' -e '^[0-9/]* [0-9:]* INFO ' || true; }
+# The driver's words without Spark's own chatter: what it tells of its doings, and query plans with all their lines.
+without_chatter() {
+  grep --line-buffered -v -e '^ *$' -e '^[0-9/]* [0-9:]* INFO ' -e ' WARN StringUtils: Truncated ' \
+    -e '^ *[+:][ -]' -e '^ \[rdd_' -e '^[[:space:]]*,' || true
+}
 
 # The end of the driver's output, on stderr; sets reason to the job script's own line of error, empty where it has none.
 show_driver_tail() { # job

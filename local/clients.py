@@ -55,8 +55,10 @@ def suite() -> dict[str, str]:
             f"{kind.upper().replace('-', '_')}_BUCKET": (names or [f"sentiment-bucket-{kind}"])[0]
             for kind, names in found.items()
         },
-        "TRAINING_PROPERTIES": "",  # the local Dataproc gives each job its connectors
-        "SERVING_PROPERTIES": "",
+        "MODEL_NAME": "twitter-sentiment-model-best",
+        # The local Dataproc gives each job its connectors, and a cluster of its has no machines.
+        **dict.fromkeys(("TRAINING_PROPERTIES", "SERVING_PROPERTIES", "ZONE"), ""),
+        **dict.fromkeys(("MINICONDA_GCS_URI", "MINICONDA_SHA256", "WHEELS_GCS_URI"), ""),
     }
 
 

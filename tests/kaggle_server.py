@@ -1,24 +1,30 @@
 """A server on 127.0.0.1 that speaks the endpoints which Kaggle's client calls for a data set, and fails on demand.
 
 The API sends a download on to a signed address under another host name, as the real one does; that address answers
-ranges. No account but `USER` with `KEY`, or `TOKEN`, is known.
+ranges. No account but `USER` with `KEY`, or `TOKEN`, is known. `python -m kaggle_server FOLDER -- COMMAND` serves the
+files of a folder as `DATASET` while the command runs.
 """
 
+import argparse
 import base64
 import hashlib
 import io
 import json
+import os
+import subprocess
 import sys
 import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 USER, KEY, TOKEN = "somebody", "a-secret-key", "KGAT_a-secret-token"
+DATASET = "kazanova/sentiment140"
 API = "/v1/datasets.DatasetApiService"
 SIGNATURE = "X-Goog-Signature=secret"
 
@@ -28,7 +34,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # of one date: the same bytes
     return buffer.getvalue()
 
 
@@ -185,3 +191,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_args: object) -> None:
         """Nothing: a test's output is read."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command whose Kaggle is a server of its own; the command's exit code."""
+    parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
+    parser.add_argument("folder", type=Path, help="its files are the data set")
+    parser.add_argument("--cut-after", type=int, help="bytes after which the first connection breaks")
+    parser.add_argument("command", nargs="+", help="after --")
+    args = parser.parse_args(argv)
+    files = {path.name: path.read_bytes() for path in sorted(args.folder.iterdir())}
+    with KaggleServer({DATASET: Dataset(files)}) as server:
+        server.faults.cuts = [args.cut_after] if args.cut_after else []
+        env = {**os.environ, "KAGGLE_API_ENDPOINT": server.url, "KAGGLE_API_TOKEN": TOKEN}
+        return subprocess.run(args.command, env=env, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,6 +14,7 @@ from google.cloud import dataproc_v1 as dp
 from services import ROOT
 
 ACTIVE = dp.ListJobsRequest.JobStateMatcher.ACTIVE
+DENIED = "PERMISSION_DENIED: Permission denied on 'locations/"
 DRIVER = shlex.join([sys.executable, str(ROOT / "tests" / "cicd_driver.py")])
 
 TRAIN = ["train-model.sh", "--input", "gs://sentiment-bucket-code/"]
@@ -129,8 +130,9 @@ def test_a_training_is_waited_for_and_its_run_named(scripts: Scripts) -> None:
     [
         (DEPLOY, "CODE_BUCKET", "nowhere", "want CODE_BUCKET to name a bucket that can be read, found gs://nowhere: "),
         (TRAIN, "CLUSTER", "nowhere", "want CLUSTER to name a running cluster in us-central1, found nowhere nowhere"),
-        (DEPLOY, "REGION", "us-nowhere1", "want CLUSTER to name a running cluster in us-nowhere1, found sentiment-"),
-        (TRAIN, "REGION", "Atlantis", "in REGION Atlantis of sentiment-local, found: INVALID_ARGUMENT: region: want a"),
+        (DEPLOY, "REGION", "asia-east1", "want CLUSTER to name a running cluster in asia-east1, found sentiment-"),
+        (DEPLOY, "REGION", "us-nowhere1", f"in REGION us-nowhere1 of sentiment-local, found: {DENIED}us-nowhere1'"),
+        (TRAIN, "REGION", "Atlantis", f"in REGION Atlantis of sentiment-local, found: {DENIED}Atlantis'"),
     ],
 )
 def test_what_is_not_there_is_one_line_and_nothing_is_done(

@@ -13,6 +13,9 @@ import pytest
 import settings
 from buckets import Store
 from gcs_service import Gcs
+from kafka_service import Kafka
+from mlflow_service import Mlflow
+from services import ROOT
 
 from sentiment import session
 
@@ -59,6 +62,34 @@ def test_every_address_is_a_local_port(tmp_path: Path, monkeypatch: pytest.Monke
     assert Path(found["CLOUDSDK_CONFIG"]).is_dir()
     assert Path(found["CLOUDSDK_CONFIG"]).is_relative_to(tmp_path)
     assert found["CLOUDSDK_DATAPROC_REGION"] == settings.text("cloud", "region") == "us-central1"
+
+
+def test_a_local_shell_holds_every_setting_of_the_scripts(tmp_path: Path) -> None:
+    example = (ROOT / "ci-cd" / "env.example").read_text(encoding="utf-8")
+    names = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE))
+    services = Kafka().exports() | Mlflow().exports()
+    told = {**clients.exports(tmp_path, 14443, 14444), **services, "SENTIMENT_LEDGER": "once MLflow has had its place"}
+    assert len(names) > 20
+    assert names - set(told) == set()
+    assert set(clients.suite()) - names == set()
+
+
+def test_a_local_shell_does_not_take_the_settings_of_a_cloud(tmp_path: Path) -> None:
+    script, folder = (
+        "NAME=t; . ci-cd/lib.sh; load_settings; echo $PROJECT_ID ${KAFKA_BOOTSTRAP:-none}",
+        tmp_path / "ci-cd",
+    )
+    folder.mkdir()
+    shutil.copy(ROOT / "ci-cd" / "lib.sh", folder)
+    (folder / "env").write_text("PROJECT_ID=theirs\nKAFKA_BOOTSTRAP=broker.internal:9092\n", encoding="utf-8")
+
+    def said(**env: str) -> str:
+        shell = ["bash", "-c", script]
+        kept = {"PATH": os.environ["PATH"], **env}
+        return subprocess.run(shell, cwd=tmp_path, env=kept, capture_output=True, text=True, check=True).stdout
+
+    assert said() == "theirs broker.internal:9092\n"
+    assert said(**clients.exports(tmp_path, 14443, 14444)) == "sentiment-local none\n"
 
 
 def test_gsutils_configuration_names_no_other_host_and_no_credentials(tmp_path: Path) -> None:

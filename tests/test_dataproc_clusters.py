@@ -181,10 +181,26 @@ def test_a_malformed_cluster_is_refused_and_the_field_named(
         create(clients, **{"cluster_name": "fine", **cluster})
 
 
-def test_project_region_and_request_id_are_checked(clients: Clients) -> None:
-    for wrong in ({"region": "Mars"}, {"project_id": "UPPER"}):
-        with pytest.raises(exceptions.BadRequest, match=next(iter(wrong))):
-            clients.clusters.list_clusters(request={**PLACE, **wrong})
+@pytest.mark.parametrize("region", ["us-nowhere1", "us-central", "Mars"])
+def test_a_region_that_google_does_not_have_is_refused_in_its_words(clients: Clients, region: str) -> None:
+    here = {**PLACE, "region": region}
+    calls: list[Callable[[], Any]] = [
+        lambda: clients.clusters.list_clusters(request=here),
+        lambda: clients.clusters.create_cluster(request={**here, "cluster": {"cluster_name": "fine"}}),
+        lambda: clients.jobs.list_jobs(request=here),
+        lambda: clients.clusters.list_operations({"name": OPERATIONS.replace(PLACE["region"], region)}),
+    ]
+    for call in calls:
+        with pytest.raises(
+            exceptions.Forbidden, match=rf"Permission denied on 'locations/{region}' \(or it may not exist\)"
+        ):
+            call()
+    assert list(clients.clusters.list_clusters(request={**PLACE, "region": "asia-southeast3"})) == []
+
+
+def test_project_and_request_id_are_checked(clients: Clients) -> None:
+    with pytest.raises(exceptions.BadRequest, match="project_id"):
+        clients.clusters.list_clusters(request={**PLACE, "project_id": "UPPER"})
     with pytest.raises(exceptions.BadRequest, match="request_id"):
         create(clients, "fine", "not valid!")
 

@@ -34,6 +34,18 @@ def test_the_stages_follow_each_other() -> None:
     assert "vars.PROJECT_ID" in JOBS["train"]["if"]
 
 
+def test_the_last_stage_asks_the_stream_and_keeps_the_report_of_its_predictions() -> None:
+    *looks, kept = JOBS["monitor"]["steps"][-4:]
+    assert [step["run"].split()[:2] for step in looks] == [
+        ["make", "history"],
+        ["ci-cd/smoke-test.sh"],
+        ["make", "report"],
+    ]
+    assert "PREDICTIONS_BUCKET" in looks[-1]["run"]
+    assert kept["with"]["path"] == ".local/report/"
+    assert kept["with"]["include-hidden-files"]
+
+
 def test_each_step_calls_one_script_or_target_that_is_there() -> None:
     commands = [step["run"] for step in STEPS if "run" in step]
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))

@@ -38,6 +38,11 @@ def not_found(what: str, name: str) -> ApiError:
     return ApiError(StatusCode.NOT_FOUND, f"Not found: {what} {name}")
 
 
+def no_region(name: str) -> ApiError:
+    """PERMISSION_DENIED, in the service's words: it does not tell a region that is not there from a closed one."""
+    return ApiError(StatusCode.PERMISSION_DENIED, f"Permission denied on 'locations/{name}' (or it may not exist).")
+
+
 def already_exists(what: str, name: str) -> ApiError:
     """ALREADY_EXISTS."""
     return ApiError(StatusCode.ALREADY_EXISTS, f"Already exists: {what} {name}")

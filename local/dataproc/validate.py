@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from google.cloud import dataproc_v1 as dp
 
-from dataproc.errors import invalid, unimplemented
+from dataproc.errors import invalid, no_region, unimplemented
+from dataproc.regions import REGIONS
 
 PROJECT = re.compile(r"[a-z0-9][a-z0-9.:-]{0,62}")
-REGION = re.compile(r"[a-z]+(-[a-z]+[0-9]+)?")
 REQUEST = re.compile(r"[A-Za-z0-9_-]{0,40}")
 JOB = re.compile(r"[A-Za-z0-9_-]{1,100}")
 CLUSTER = re.compile(r"[a-z]([a-z0-9-]{0,50}[a-z0-9])?")
@@ -26,9 +26,10 @@ CLUSTER_MASKS = (
 
 
 def place(project: str, region: str) -> None:
-    """Project and region, as every call names them."""
+    """Project and region, as every call names them; PERMISSION_DENIED: Google Cloud has no such region."""
     _like("project_id", project, PROJECT, "a project id of lower-case letters, digits and hyphens")
-    _like("region", region, REGION, "a region such as us-central1")
+    if region not in REGIONS:
+        raise no_region(region)
 
 
 def request_id(value: str) -> None:
