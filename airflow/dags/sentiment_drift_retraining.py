@@ -75,7 +75,7 @@ def sentiment_drift_retraining() -> None:
     def notify() -> None:
         notices.tell(get_current_context(), drift_tasks.outcome(get_current_context()))
 
-    found = read_settings()
+    found: Any = read_settings()
 
     @task_group(group_id="check")
     def check(stream: str, report: str, job: dict[str, Any]) -> Any:
@@ -91,7 +91,9 @@ def sentiment_drift_retraining() -> None:
         compare >> read
         return read.output
 
-    findings = check.expand_kwargs(plan(found, stage_code(found)))
+    revision: Any = stage_code(found)
+    planned = plan(found, revision)
+    findings: Any = check.expand_kwargs(planned)
     retrain = TriggerDagRunOperator.partial(
         task_id="retrain",
         trigger_dag_id="sentiment_ml_training_pipeline",

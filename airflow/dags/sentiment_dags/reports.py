@@ -17,7 +17,7 @@ def browser_address(uri: str) -> str:
     return f"{store}/{uri.removeprefix('gs://')}"
 
 
-class ReportLink(BaseOperatorLink):  # type: ignore[misc]
+class ReportLink(BaseOperatorLink):
     """The button "Report" of a task whose operator has a `report`, the folder of the page."""
 
     name = "Report"
@@ -26,7 +26,7 @@ class ReportLink(BaseOperatorLink):  # type: ignore[misc]
         return browser_address(f"{operator.report}/{PAGE}")
 
 
-class ReadDriftReport(BaseOperator):  # type: ignore[misc]
+class ReadDriftReport(BaseOperator):
     """Reads report.json of a stream's drift check; gives what it says (`finding`).
 
     Args:
