@@ -65,8 +65,8 @@ def main() -> None:
             os._exit(0)
         _, status = os.waitpid(child, 0)
         # A child that finds the job attaches, lives and ends well; one that submits is killed.
-        print("killed" if os.WIFSIGNALED(status) else "attached", flush=True)
-    print(submit(job_id, path, cluster, None), flush=True)
+        print("try:", "killed" if os.WIFSIGNALED(status) else "attached", flush=True)
+    print("try:", submit(job_id, path, cluster, None), flush=True)
 
 
 if __name__ == "__main__":

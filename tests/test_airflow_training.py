@@ -13,6 +13,7 @@ from airflow_run import Airflow
 from buckets import Store
 from gcs_service import Gcs
 from google.cloud import dataproc_v1 as dp
+from mlflow.tracking import MlflowClient
 from sentiment_dags import contract, jobs, models, on_this_machine, staging, training
 from sentiment_dags.settings import Settings, read, restored
 from sentiment_dags.variables import SettingsError
@@ -205,3 +206,58 @@ def test_the_local_training_says_which_tweets_it_wants(tmp_path: Path) -> None:
         on_this_machine.training_data("", tmp_path)
     (real / "tweets.csv").write_text(GOOD, encoding="utf-8")
     assert on_this_machine.training_data("", tmp_path) == str(real)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> MlflowClient:
+    """A registry that holds one training."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    made = MlflowClient(uri, uri)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").touch()
+    run_id = made.create_run(made.create_experiment("e", artifact_location=str(tmp_path / "runs"))).info.run_id
+    for name in ("m-gbt", "m-best"):
+        made.create_registered_model(name)
+        made.create_model_version(name, str(tmp_path / "model"), run_id)
+    return made
+
+
+def finished(registry: MlflowClient) -> dict[str, Any]:
+    """What that training wrote down."""
+    run_id = registry.get_model_version("m-gbt", "1").run_id
+    models = {"gbt": {"run_id": run_id, "version": "1", "name": "m-gbt"}}
+    return {"state": "finished", "models": models, "best": {"classifier": "gbt", "version": "1"}}
+
+
+def test_every_version_that_a_training_names_has_to_be_there_whole(registry: MlflowClient, tmp_path: Path) -> None:
+    run = finished(registry)
+    assert models.verified(registry, "m", run) == {"m-gbt": "1", "m-best": "1"}
+    other = {**run, "models": {"gbt": {**run["models"]["gbt"], "run_id": "0" * 32}}}
+    for wrong, line in (
+        ({**run, "state": "running"}, "want a finished training with a best model, found state 'running'"),
+        ({**run, "best": {"classifier": "gbt", "version": "2"}}, "m-best version 2: "),
+        (other, "m-gbt version 1: want it READY and of run 00000000000000000000000000000000, found READY of run "),
+    ):
+        with pytest.raises(models.RegistryError, match=line):
+            models.verified(registry, "m", wrong)
+    (tmp_path / "model" / "MLmodel").unlink()
+    with pytest.raises(models.RegistryError, match=r"m-gbt version 1: want an MLmodel at .*model, found none"):
+        models.verified(registry, "m", run)
+
+
+def test_a_decision_is_told_and_held_against_the_registry(registry: MlflowClient) -> None:
+    kept = {"challenger": "1", "promoted": False, "champion": "7", "lines": ["kept: accuracy: 0.6, want 0.7"]}
+    decided = training.chosen(registry, "m-best", "1", kept)
+    assert (decided["moved"], decided["champion"]) == (False, "")
+    assert training.told(decided, "drift") == [
+        "triggered because: drift",
+        "m-best: version 1 is kept as challenger; version none stays champion",
+        "kept: accuracy: 0.6, want 0.7",
+    ]
+    with pytest.raises(models.RegistryError, match="found a verdict about version 1 and version none live"):
+        training.chosen(registry, "m-best", "1", {**kept, "promoted": True})
+    registry.set_registered_model_alias("m-best", "champion", "1")
+    decided = training.chosen(registry, "m-best", "1", {**kept, "promoted": True})
+    assert training.told(decided, "")[0] == "m-best: version 1 is the champion now"
+    with pytest.raises(models.RegistryError, match="want version 2 decided about"):
+        training.chosen(registry, "m-best", "2", kept)
