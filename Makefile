@@ -60,7 +60,7 @@ test: ## Run the tests (ARGS="-k name", ...)
 	@local/setup.sh dev
 	.venv/bin/python -m pytest $(ARGS)
 
-check: ## Style, types, shell scripts, the workflow, and whether the docs are up to date
+check: ## Style, types, shell scripts, the workflow, and whether docs/commands.md is up to date
 	@local/setup.sh dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -68,7 +68,6 @@ check: ## Style, types, shell scripts, the workflow, and whether the docs are up
 	.venv/bin/shellcheck -x .ci/run $$(find . -path './.*' -prune -o -path ./env -prune -o -name '*.sh' -print)
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv/bin/python ci-cd/document_commands.py --check
-	.venv/bin/python ci-cd/document_variables.py --check
 
 security: ## Secrets, bandit's rules, known vulnerabilities (wants the network, or ARGS=--offline), SBOM in dist/
 	@local/setup.sh dev
@@ -102,10 +101,9 @@ package: ## Write dist/sentiment.zip and one self-contained dist/<script>.py per
 	@local/setup.sh
 	.venv/bin/python ci-cd/package.py $(ARGS)
 
-docs: ## Write docs/commands.md from the scripts' own --help, and the DAGs' Variables into docs/operate.md
+docs: ## Write docs/commands.md from the scripts' own --help
 	@local/setup.sh
 	.venv/bin/python ci-cd/document_commands.py
-	.venv/bin/python ci-cd/document_variables.py
 
 lock: ## Compile requirements*.txt from requirements*.in (ARGS=--upgrade for newer versions)
 	@local/lock.sh $(ARGS)

@@ -50,7 +50,7 @@ def submit(job_id: str, main: str, cluster: str, deadly: float | None) -> str:
             begin(name)
             time.sleep(60)
 
-        operator._submitted = dying  # type: ignore[method-assign]
+        vars(operator)["_submitted"] = dying
     return str(operator.execute({"ti": Silent()}))
 
 

@@ -1,6 +1,7 @@
 """A job by the DAGs' own operator. The run's conf: `main`, `job_id`, `cluster`."""
 
 from datetime import datetime
+from typing import Any
 
 from airflow.sdk import dag
 from sentiment_dags.operators import AttachingSubmitJobOperator, ClusterGoneOperator, ClusterOperator
@@ -8,7 +9,7 @@ from sentiment_dags.operators import AttachingSubmitJobOperator, ClusterGoneOper
 
 @dag(schedule=None, start_date=datetime(2026, 1, 1), catchup=False, tags=["tests"], doc_md=__doc__)
 def attaching() -> None:
-    place = {"project_id": "sentiment-local", "region": "us-central1"}
+    place: dict[str, Any] = {"project_id": "sentiment-local", "region": "us-central1"}
     cluster = {"cluster_name": "{{ dag_run.conf['cluster'] }}", "wanted": "{{ dag_run.conf.get('create', '') }}"}
     config = {"master_config": {"num_instances": 1}}
     create = ClusterOperator(task_id="create", cluster_config=config, **cluster, **place)
@@ -24,7 +25,7 @@ def attaching() -> None:
         **place,
     )
     delete = ClusterGoneOperator(task_id="delete", **cluster, **place)
-    create >> submit >> delete.as_teardown(setups=create, on_failure_fail_dagrun=True)
+    create >> submit >> delete.as_teardown(setups=create)
 
 
 attaching()

@@ -15,7 +15,8 @@ from google.api_core.exceptions import AlreadyExists, NotFound
 from google.cloud.dataproc_v1 import JobStatus
 from sentiment_dags.driver import last_lines
 
-ENDED_BADLY = (JobStatus.State.ERROR, JobStatus.State.CANCELLED)
+State: Any = JobStatus.State
+ENDED_BADLY = (State.ERROR, State.CANCELLED)
 MOST_SUFFIXES = 50
 
 
@@ -89,7 +90,7 @@ class AttachingSubmitJobOperator(DataprocSubmitJobOperator):
         self.job_id = found.reference.job_id
         DataprocJobLink.persist(context=context, job_id=self.job_id, region=self.region, project_id=self.project_id)
         place = {"project_id": self.project_id, "region": self.region}
-        if self.deferrable and found.status.state not in (JobStatus.State.DONE, *ENDED_BADLY):
+        if self.deferrable and found.status.state not in (State.DONE, *ENDED_BADLY):
             trigger = DataprocSubmitTrigger(
                 job_id=self.job_id,
                 gcp_conn_id=self.gcp_conn_id,
@@ -111,7 +112,7 @@ class AttachingSubmitJobOperator(DataprocSubmitJobOperator):
 
     def _result(self, job: Any, state: str) -> str:
         job_id = str(job.reference.job_id)
-        if state == JobStatus.State.DONE.name:
+        if state == State.DONE.name:
             self.log.info("Job %s is DONE", job_id)
             return job_id
         for line in last_lines(job, self.gcp_conn_id):
