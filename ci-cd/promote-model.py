@@ -36,7 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--validation-data",
-        help="folder that create_splits.py wrote, or its test/ (default: what the version's training read)",
+        help="folder that create_splits.py wrote, or its test/ (default: what the version's training read or left)",
     )
     _add_limits(parser)
     parser.add_argument(

@@ -35,10 +35,7 @@ def main(argv: list[str] | None = None) -> None:
         divided = splits.divide(tweets, splitting)
         counts = splits.count_labels(divided)
     with steps.step(f"writing {args.output}"):
-        for name, frame in divided.items():
-            storage.replace_dataset(frame, storage.join(args.output, name))
-        report = {**splitting.described(), "rows": counts}
-        storage.write_json(spark, storage.join(args.output, datasets.SPLITS_REPORT), report)
+        splits.write(spark, divided, {**splitting.described(), "rows": counts}, args.output)
     for name, labels in counts.items():
         steps.say(f"{name}: {labels['negative']:,} negative, {labels['positive']:,} positive")
 

@@ -19,12 +19,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--input", required=True, help="CSV of raw tweets: a file, or a folder whose .csv and .csv.gz are all read"
     )
-    parser.add_argument("--output", required=True, help=arguments.OUTPUT_HELP)
-    parser.add_argument(
-        "--test-output",
-        help="folder for the rows that nothing was trained on (test/, Parquet, replaced, and splits.json), for "
-        "promote-model.py --validation-data",
-    )
+    parser.add_argument("--output", required=True, help=arguments.OUTPUT_WITH_SPLITS_HELP)
     arguments.add_training(parser)
     arguments.add_splits(parser)
     arguments.add_thinning(parser)
@@ -45,10 +40,7 @@ def main(argv: list[str] | None = None) -> None:
             cleaning.check(cleaning.report(assessed), arguments.contract(args), args.input)
         chosen = splits.thinned(cleaning.clean(assessed), args.sample_fraction, args.max_rows, args.seed)
         divided = splits.divide(chosen, splitting)
-        if args.test_output:
-            with steps.step(f"writing the test rows to {args.test_output}"):
-                splits.keep_test(spark, divided, splitting, args.test_output)
-        settings = arguments.settings(args, args.input, splitting.described())
+        settings = arguments.settings(args, args.input, splitting.described(), keep_test=True)
         experiment.train(spark, divided, settings, steps, work)
 
 

@@ -108,5 +108,5 @@ def test_sigint_ends_it_with_all_its_children(service: Others) -> None:
     family = service.daemon.family()
     assert len(family) > 5
     service.daemon.signal(signal.SIGINT)
-    wait_for(lambda: not service.daemon.family(), 60)
+    wait_for(lambda: not service.daemon.family(), 240)  # a busy machine; it never ends of its own accord
     assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]

@@ -27,7 +27,7 @@ from sentiment import features, models, registry
 from sentiment.drift import bins
 from sentiment.evaluation import Scores
 from sentiment.features import FOLD, FeatureTable
-from sentiment.gate import validation
+from sentiment.gate import validation, versions
 from sentiment.jobs import DataError
 from sentiment.progress import Progress
 from sentiment.training import Options, Trainer
@@ -250,16 +250,19 @@ def test_the_grid_is_searched_straight_from_raw_tweets(
 ) -> None:
     arguments = ["--input", str(sample_csv), "--output", str(tmp_path), "--mlflow-uri", trained.uri, "--enable-cv"]
     arguments += ["--models", "randomforest", "--max-rows", "1000", "--registered-model-name", "grid"]
-    sentiment_multimodel.main([*arguments, "--test-output", str(tmp_path / "kept")])
+    sentiment_multimodel.main(arguments)
     run_id = trained.client.get_model_version("grid-randomforest", "1").run_id
     assert run_id is not None
     params = trained.client.get_run(run_id).data.params
     assert params["cv_folds"] == "2"
     assert params["maxDepth"] == params["cv_maxDepth"]
     assert 0.5 < float(params["cv_roc_auc"]) <= 1.0
-    kept = validation.read(spark, str(tmp_path / "kept"))
-    assert {name: str(value) for name, value in kept.splitting.items()}.items() <= params.items()
-    assert str(sum(kept.counts.values())) == params["rows_test"]
+    # The gate finds the rows that this training kept apart, and reads there how.
+    version = versions.read(trained.client, "grid-best", "1")
+    kept = validation.read(spark, version.validation_data)
+    assert kept.test == f"{tmp_path}/splits/test"
+    assert len(kept.rows) == int(version.params["rows_test"]) > 50
+    assert versions.split_differences(version.splitting, kept.splitting) == []
 
 
 def test_no_row_is_scored_by_a_model_that_saw_it(spark: SparkSession) -> None:

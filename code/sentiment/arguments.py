@@ -19,6 +19,7 @@ from sentiment.tracking import DEFAULT_URI
 from sentiment.training import Options
 
 OUTPUT_HELP = "base path for models, plots/, metrics.json, run.json and training.log (replaced)"
+OUTPUT_WITH_SPLITS_HELP = OUTPUT_HELP.replace("plots/,", "plots/, splits/ (the test rows, for the gate),")
 
 
 def model_name(text: str) -> str:
@@ -162,7 +163,7 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     add_ledger(parser)
 
 
-def settings(args: argparse.Namespace, source: str, splitting: dict[str, Any]) -> Settings:
+def settings(args: argparse.Namespace, source: str, splitting: dict[str, Any], keep_test: bool = False) -> Settings:
     """The training that the arguments describe."""
     return Settings(
         input=source,
@@ -174,5 +175,6 @@ def settings(args: argparse.Namespace, source: str, splitting: dict[str, Any]) -
         in_memory=args.enable_caching,
         splitting=splitting,
         ledger=args.ledger or "",
+        keep_test=keep_test,
         options=Options(names=args.models, seed=args.seed, cv_folds=args.cv_folds if args.enable_cv else 0),
     )

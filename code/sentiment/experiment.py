@@ -14,6 +14,7 @@ from mlflow.tracking import MlflowClient
 from pyspark.sql import DataFrame, SparkSession
 
 from sentiment import evaluation, features, progress, registry, report, splits, storage, tracking, training
+from sentiment.datasets import TEST
 from sentiment.evaluation import Scores, TokenCounts
 from sentiment.jobs import DataError
 from sentiment.live.ledger import Ledger, announce_best, open_ledger
@@ -35,11 +36,18 @@ class Settings:
     splitting: dict[str, Any]
     options: Options
     ledger: str = ""
+    keep_test: bool = False
+    """Leave the test split under `output` for the gate: `input` is raw tweets, not splits."""
 
     @property
     def best_name(self) -> str:
         """The registered model that the best classifier becomes a version of."""
         return f"{self.model_name}-{registry.BEST}"
+
+    @property
+    def splits(self) -> str:
+        """The folder with the test split that the gate will read."""
+        return storage.join(self.output, "splits") if self.keep_test else self.input
 
 
 @dataclass
@@ -117,6 +125,7 @@ def _train(
     tags = tracking.provenance()
     params = {
         "input": settings.input,
+        "validation_data": settings.splits,
         "num_features": settings.num_features,
         "models": ",".join(settings.options.names),
         "cv_folds": settings.options.cv_folds,
@@ -128,6 +137,10 @@ def _train(
             counts = splits.count_labels(divided)
             mlflow.log_params({f"rows_{name}": sum(labels.values()) for name, labels in counts.items()})
             digest = tracking.log_input(client, results.run_id, divided["train"], settings.input, "training")
+        if settings.keep_test:
+            with steps.step(f"writing the test split to {settings.splits}"):
+                report = {**settings.splitting, "rows": {TEST: counts[TEST]}}
+                splits.write(spark, {TEST: divided[TEST]}, report, settings.splits)
         with steps.step("features"):
             salt = str(settings.splitting["hash_salt"])
             rows = sum(counts["train"].values())

@@ -82,6 +82,20 @@ def thinned(clean: DataFrame, fraction: float, max_rows: int, seed: int) -> Data
     return clean
 
 
+def write(spark: SparkSession, divided: dict[str, DataFrame], report: dict[str, Any], location: str) -> None:
+    """Replace the folder's splits by these, and say in splits.json how they were made.
+
+    Args:
+        spark: the session.
+        divided: clean tweets by the name of the split.
+        report: `Splitting.described()`, and what else a reader wants to know.
+        location: the folder.
+    """
+    for name, frame in divided.items():
+        storage.replace_dataset(frame, storage.join(location, name))
+    storage.write_json(spark, storage.join(location, SPLITS_REPORT), report)
+
+
 def read_report(spark: SparkSession, location: str) -> dict[str, Any]:
     """How splits that were written earlier had been made (train_ratio, val_ratio, seed, hash_salt)."""
     if not storage.exists(spark, location):
@@ -105,11 +119,3 @@ def count_labels(splits: dict[str, DataFrame]) -> dict[str, dict[str, int]]:
         if missing:
             raise DataError(f"the {name} split has no {' and no '.join(missing)} row: want both labels in every split")
     return counts
-
-
-def keep_test(spark: SparkSession, divided: dict[str, DataFrame], splitting: Splitting, folder: str) -> None:
-    """Write the test rows, and how they were divided, into a folder as create_splits.py does; the gate reads them."""
-    test = SPLIT_NAMES[-1]
-    counts = count_labels({test: divided[test]})
-    storage.replace_dataset(divided[test], storage.join(folder, test))
-    storage.write_json(spark, storage.join(folder, SPLITS_REPORT), {**splitting.described(), "rows": counts})

@@ -31,18 +31,12 @@ def training_arguments(settings: Settings, output: str) -> list[str]:
     return [
         *("--input", f"gs://{settings.data_bucket}/{settings.raw_data_prefix.strip('/')}"),
         *("--output", output),
-        *("--test-output", validation_data(output)),
         *("--mlflow-uri", settings.mlflow_tracking_uri),
         *("--registered-model-name", settings.training_model_name),
         *_ledger(settings),
         *("--models", settings.training_models),
         *settings.training_args,
     ]
-
-
-def validation_data(output: str) -> str:
-    """Where a training with that output leaves the rows for the gate."""
-    return f"{output}-validation"
 
 
 def verdict(output: str) -> str:
@@ -62,7 +56,6 @@ def gate_arguments(settings: Settings, version: str, output: str) -> list[str]:
         *("--mlflow-uri", settings.mlflow_tracking_uri),
         *("--model-name", f"{settings.training_model_name}-best"),
         *("--model-version", version),
-        *("--validation-data", validation_data(output)),
         *("--verdict", verdict(output)),
         *_ledger(settings),
         *settings.gate_args,

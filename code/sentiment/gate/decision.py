@@ -115,11 +115,11 @@ def _newest(client: MlflowClient, model: str) -> str:
 def _tried(
     settings: Settings, challenger: Version, champion: Version | None, entries: list[Entry], attempt: Try
 ) -> Case:
-    location = settings.validation_data or challenger.input
+    location = settings.validation_data or challenger.validation_data
     if not location:
         raise DataError(
             f"--validation-data: want a folder that create_splits.py wrote: the training run of version "
-            f"{challenger.number} does not say what it read"
+            f"{challenger.number} does not say where its test split is"
         )
     both = [version for version in (champion, challenger) if version is not None]
     request = Request(
@@ -138,7 +138,7 @@ def _tried(
     except DataError as error:
         if settings.validation_data or "--validation-data" not in str(error):
             raise
-        raise DataError(f"{error} (version {challenger.number} was trained on what lies there)") from error
+        raise DataError(f"{error} (the training of version {challenger.number} left it there)") from error
     return Case(challenger, champion, trial, entries, settings.limits)
 
 

@@ -9,12 +9,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import datasets, splits, storage, text
+from sentiment.datasets import TEST
 from sentiment.jobs import DataError
 from sentiment.splits import Splitting
 from sentiment.tracking import java_line
 
 FLAG = "--validation-data"
-TEST = datasets.SPLIT_NAMES[-1]
 
 SLICES = {
     "short": ("characters", "< 40"),

@@ -12,7 +12,7 @@ from sentiment.splits import Splitting
 from sentiment.tracking import brief
 
 PARENT = "mlflow.parentRunId"
-INPUT = "input"
+INPUT, VALIDATION = "input", "validation_data"
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -47,6 +47,11 @@ class Version:
     def input(self) -> str:
         """What the training read, empty if its run does not say so."""
         return self.params.get(INPUT, "")
+
+    @property
+    def validation_data(self) -> str:
+        """The splits whose test rows the training kept apart, empty if its run does not say so."""
+        return self.params.get(VALIDATION, self.input)
 
     def finite(self, metric: str) -> bool:
         """Whether the run has a finite figure of that name."""
