@@ -1,0 +1,155 @@
+"""What sentiment_model_serving does to each stream: plan its job, deploy it, or show what would be submitted."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from airflow.sdk import BaseOperator
+from sentiment_dags import served_models, serving_jobs, staging
+from sentiment_dags.jobs import serving_job
+from sentiment_dags.serving_jobs import Jobs, Say
+from sentiment_dags.settings import PRODUCTION, Settings
+from sentiment_dags.store import CONNECTION
+from sentiment_dags.streams import Stream, streams
+from sentiment_dags.worker import at_work
+
+SHOWN, LEFT, SUBMITTED, REPLACED = "shown", "left alone", "submitted", "replaced"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """One stream's deployment."""
+
+    stream: str
+    model: str
+    version: str
+    checkpoint: str
+    job: dict[str, Any]
+
+
+def check_places(settings: Settings) -> None:
+    """SettingsError names the cluster that is not running, or the bucket that cannot be read."""
+    from airflow.providers.google.cloud.hooks.dataproc import DataprocHook
+    from airflow.providers.google.cloud.hooks.gcs import GCSHook
+    from google.api_core.exceptions import GoogleAPICallError, NotFound
+    from sentiment_dags.variables import SettingsError
+
+    hook = DataprocHook(gcp_conn_id=CONNECTION)
+    place = {"region": settings.region, "project_id": settings.project_id or hook.project_id}
+    try:
+        found = hook.get_cluster(cluster_name=settings.cluster_name, **place).status.state.name
+    except NotFound:
+        found = "none"
+    if found != "RUNNING":
+        raise SettingsError(
+            f"Variable cluster_name: want a running cluster in {settings.region}, "
+            f"found {settings.cluster_name}: {found}"
+        )
+    store = GCSHook(gcp_conn_id=CONNECTION).get_conn()
+    for name in ("code_bucket", "checkpoint_bucket", "predictions_bucket"):
+        bucket = getattr(settings, name)
+        try:
+            next(iter(store.list_blobs(bucket, max_results=1, timeout=30)), None)
+        except GoogleAPICallError as error:
+            said = " ".join(str(error.message).split())[:200]
+            raise SettingsError(f"Variable {name}: want a bucket that can be read, found {bucket}: {said}") from None
+
+
+def plans(settings: Settings, jobs: Jobs) -> list[dict[str, Any]]:
+    """What each stream's deployment would submit; RegistryError: a model is not there."""
+    registry = served_models.client(settings.mlflow_tracking_uri)
+    revision = settings.code_revision or staging.revision_of(staging.CHECKOUT, staging.packed(staging.CHECKOUT))
+    return [dataclasses.asdict(_plan(settings, each, registry, revision, jobs)) for each in streams(settings)]
+
+
+def _plan(settings: Settings, stream: Stream, registry: Any, revision: str, jobs: Jobs) -> Plan:
+    version = served_models.version(registry, stream)
+    number = str(len(jobs.serving(stream.name)) + 1)
+    job = serving_job(dataclasses.replace(settings, project_id=jobs.project), stream, revision, number)
+    return Plan(stream.name, stream.model_name, version, stream.checkpoint(settings), job)
+
+
+def deploy(jobs: Jobs, job: dict[str, Any], timeout: float, say: Say) -> tuple[str, str]:
+    """Bring about that this job is the stream's only one; its id, and what was done.
+
+    A job that runs already with these settings and this code is left alone; with others it is drained first.
+    """
+    stream = job["labels"]["stream"]
+    running = jobs.serving(stream, active=True)
+    for each in running:
+        if serving_jobs.is_as(each, job):
+            name = str(each.reference.job_id)
+            say(f"stream {stream} runs already as job {name}, with these settings and this code: it is left alone")
+            return name, LEFT
+    for each in running:
+        say(f"stream {stream} runs as job {each.reference.job_id} with {difference(each, job)}")
+        serving_jobs.drain(jobs, each, timeout, say)
+    make_input(job)
+    name, ours = serving_jobs.submit_once(jobs, job, say)
+    if not ours:
+        return name, LEFT
+    say(f"stream {stream} is submitted as job {name}")
+    return name, REPLACED if running else SUBMITTED
+
+
+def make_input(job: dict[str, Any]) -> None:
+    """The folder that a file stream watches has to be there; names with a leading dot are no input."""
+    from sentiment import objects
+
+    words = job["pyspark_job"]["args"]
+    if "--input-path" in words:
+        objects.create(f"{words[words.index('--input-path') + 1]}/.keep", "")
+
+
+def difference(running: Any, wanted: dict[str, Any]) -> str:
+    """In what a running job is not as it is wanted."""
+    if running.labels.get("settings") != wanted["labels"]["settings"]:
+        return "other settings"
+    return f"other code (revision {running.labels.get('revision')}, now {wanted['labels']['revision']})"
+
+
+def show(jobs: Jobs, job: dict[str, Any], say: Say) -> None:
+    """Say what `deploy` would do, the job as YAML with it."""
+    stream = job["labels"]["stream"]
+    running = jobs.serving(stream, active=True)
+    for each in running:
+        same = serving_jobs.is_as(each, job)
+        fate = "left alone" if same else f"drained and replaced: it has {difference(each, job)}"
+        say(f"stream {stream} runs as job {each.reference.job_id}: it would be {fate}")
+    say(f"test mode: nothing is submitted. In production this would be{', after that' if running else ''}:")
+    say(rendered(job))
+
+
+def rendered(job: dict[str, Any]) -> str:
+    """The job as YAML, without the passwords that addresses may hold."""
+    return re.sub(r"://[^/@\s]*@", "://***@", str(yaml.safe_dump(job, sort_keys=False)))
+
+
+class DeployStream(BaseOperator):
+    """Deploys one stream, or in test mode shows the job; the page of the task has the YAML under Rendered Templates.
+
+    Airflow's task SDK cannot write a task's note; a rendered field that is written again after the task is as near.
+    """
+
+    template_fields: Sequence[str] = ("settings", "plan", "job")
+    template_fields_renderers = {"settings": "json", "plan": "json", "job": "yaml"}  # noqa: RUF012  Airflow's own form
+    overwrite_rtif_after_execution = True
+
+    def __init__(self, settings: Any, plan: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.settings, self.plan = settings, plan
+        self.job = ""
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Deploy or show; gives stream, job, checkpoint and what was done."""
+        plan = Plan(**self.plan)
+        self.job = rendered(plan.job)
+        done = {"stream": plan.stream, "model": plan.model, "version": plan.version, "checkpoint": plan.checkpoint}
+        with at_work(self.settings) as (settings, jobs):
+            if settings.serving_deploy_mode != PRODUCTION:
+                show(jobs, plan.job, self.log.info)
+                return {**done, "job": plan.job["reference"]["job_id"], "done": SHOWN}
+            name, what = deploy(jobs, plan.job, context["params"]["timeout_seconds"], self.log.info)
+        return {**done, "job": name, "done": what}

@@ -1,0 +1,132 @@
+"""sentiment_model_serving: what it checks, submits, leaves alone and replaces. Only the drivers are stand-ins."""
+
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from airflow_run import Airflow
+from gcs_service import Gcs
+from google.cloud import dataproc_v1 as dp
+from services import ROOT, free_port
+from serving_dags import Place, a_server, led, registry, said
+
+DRIVER = shlex.join([sys.executable, str(ROOT / "tests" / "cicd_driver.py")])
+MODELS = ("m-one", "m-two", "m-three", "m-fails", "m-idle", "m-other")
+CHECKED = ("settings", "validate_mlflow", "validate_places", "resolve_models", "stage_code", "notify", "")
+
+
+@pytest.fixture(scope="module")
+def place(airflow: Airflow, gcs: Gcs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("serving-dag")
+    server = a_server(folder / "dataproc", gcs, DRIVER)
+    with led(airflow, server, gcs, registry(folder, *MODELS)) as made:
+        yield made
+    server.stop()
+
+
+def test_test_mode_shows_the_job_and_submits_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    before = set(place.blobs("gs://sentiment-bucket-code"))
+    found = place.serve("m-one", serving_deploy_mode="test")
+    assert {task: found.pop(task) for task in CHECKED} == dict.fromkeys(CHECKED, "success")
+    assert found == {"stream.deploy[0]": "success", "stream.monitor[0]": "skipped"}
+    assert place.all_jobs() == []
+    assert set(place.blobs("gs://sentiment-bucket-code")) == before
+    shown = said(capsys)
+    assert "test mode: nothing is submitted" in shown
+    job = yaml.safe_load(rendered("stream.deploy"))
+    assert f"job_id: {job['reference']['job_id']}" in shown
+    taken = dp.Job(job)
+    assert taken.labels["stream"] == "m-one"
+    assert taken.scheduling.max_failures_per_hour == 10
+
+
+def rendered(task: str) -> str:
+    """The field `job` under Rendered Templates of the newest run."""
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields as Fields
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        rows = session.query(Fields).filter(Fields.dag_id == "sentiment_model_serving", Fields.task_id == task)
+        newest = rows.order_by(Fields.run_id.desc()).first()
+        assert newest is not None
+        return str(newest.rendered_fields["job"])
+
+
+@pytest.mark.dags
+def test_however_often_it_is_deployed_one_job_runs_until_its_settings_change(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(5):
+        assert place.serve("m-two")[""] == "success"
+    (first,) = place.jobs("m-two")
+    assert first.reference.job_id == f"serving-m-two-{first.labels['settings']}-1"
+    assert "runs already as job" in said(capsys)
+    assert place.serve("m-two", serving_batch_interval="7")[""] == "success"
+    second, old = place.jobs("m-two")
+    assert (old.reference, old.status.state.name) == (first.reference, "DONE")
+    assert [job.reference for job in place.jobs("m-two", active=True)] == [second.reference]
+    assert second.reference.job_id == f"serving-m-two-{second.labels['settings']}-2"
+    shown = said(capsys)
+    assert "with other settings" in shown
+    assert f"job {second.reference.job_id} is RUNNING and has completed batch" in shown
+
+
+@pytest.mark.dags
+def test_a_registry_that_is_away_is_named_within_a_minute_and_nothing_is_deployed(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = f"http://127.0.0.1:{free_port()}"
+    before, began = len(place.all_jobs()), time.monotonic()
+    found = place.serve("m-one", mlflow_tracking_uri=away)
+    assert time.monotonic() - began < 60
+    assert (found["validate_mlflow"], found["resolve_models"], found[""]) == ("failed", "upstream_failed", "failed")
+    assert f"Variable mlflow_tracking_uri: want an MLflow server that answers, found {away}: " in said(capsys)
+    assert len(place.all_jobs()) == before
+
+
+@pytest.mark.parametrize(
+    ("variables", "line"),
+    [
+        ({"serving_source_type": "xml"}, "serving_source_type: want file or kafka, found 'xml'"),
+        ({"serving_batch_interval": "-1"}, "serving_batch_interval: want seconds, at least 0, found '-1'"),
+        ({"serving_source_type": "kafka"}, "kafka_bootstrap_servers: want host:port of a broker, found nothing"),
+    ],
+)
+def test_an_impossible_variable_fails_the_first_task(
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variables: dict[str, str],
+    line: str,
+) -> None:
+    for name, value in {"serving_source_type": "file", **variables}.items():
+        monkeypatch.setenv(f"AIRFLOW_VAR_{name.upper()}", value)
+    before = len(place.all_jobs())
+    found = place.serve("m-one", serving_source_type="")
+    assert (found["settings"], found["validate_mlflow"], found["resolve_models"]) == (
+        "failed",
+        "upstream_failed",
+        "upstream_failed",
+    )
+    assert f"Variable {line}" in said(capsys)
+    assert len(place.all_jobs()) == before
+
+
+@pytest.mark.dags
+@pytest.mark.parametrize(
+    ("conf", "line"),
+    [
+        ({"serving_model_name": "nobody"}, "stream nobody: want the registered model nobody, found: "),
+        ({"serving_model_stage": "Staging"}, "want model m-one to have the alias challenger, found champion"),
+        ({"cluster_name": "elsewhere"}, "cluster_name: want a running cluster in us-central1, found elsewhere: none"),
+    ],
+)
+def test_what_is_not_there_is_one_line(
+    place: Place, capsys: pytest.CaptureFixture[str], conf: dict[str, str], line: str
+) -> None:
+    found = place.serve("m-one", **conf)
+    assert (found["resolve_models"] in ("failed", "upstream_failed"), found[""]) == (True, "failed")
+    assert line in said(capsys)
