@@ -23,7 +23,7 @@ def lines(stats: Mapping[str, Sequence[Any]]) -> list[str]:
         report.nodeid
         for outcome in ("passed", "failed", "error")
         for report in stats.get(outcome, [])
-        if "gcloud" in report.keywords
+        if "gcloud" in getattr(report, "keywords", ())  # what could not be collected has none
     }
     reasons = [str(report.longrepr[2]) for report in stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
     absent = sum(GCLOUD in reason for reason in reasons)
