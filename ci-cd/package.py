@@ -8,15 +8,15 @@ import argparse
 import ast
 import base64
 import hashlib
-import io
 import sys
 import textwrap
-import zipfile
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "code"))
+from sentiment.packing import zipped
 
 CODE = Path(__file__).resolve().parent.parent / "code"
 GATE = "ci-cd/promote-model.py"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 
 # Stands between a script's docstring and the rest of it. The folder is private (0700), so nobody can slip another
 # package in between the writing and the import; Spark's workers get the zip from code/sentiment/session.py.
@@ -46,21 +46,6 @@ _unpack_sentiment(
 )
 # From here on: {source}, unchanged.
 '''
-
-
-def zipped(package: Path) -> bytes:
-    """A zip of the folder `package` under its own name; no caches, no hidden files."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        files = {path.relative_to(package.parent).as_posix(): path for path in package.rglob("*") if path.is_file()}
-        for name in sorted(files):
-            if any(part.startswith(".") or part == "__pycache__" for part in name.split("/")):
-                continue
-            entry = zipfile.ZipInfo(name, EPOCH)
-            entry.create_system = 3  # Unix, on every system: the permissions below are meant that way
-            entry.external_attr = 0o100644 << 16
-            archive.writestr(entry, files[name].read_bytes())
-    return buffer.getvalue()
 
 
 def self_contained(script: str, source: str, package: bytes, folder: str = "code") -> str:

@@ -20,6 +20,8 @@ from dataproc_service import Dataproc
 from mlflow.tracking import MlflowClient
 from services import ServiceError, free_port, lives
 
+from sentiment import packing
+
 TWEETS = 800
 EXECUTOR = "CoarseGrainedExecutorBackend"
 
@@ -201,7 +203,7 @@ def train(cluster: Cluster, script: Path, tweets: Path, folder: Path) -> "subpro
 def test_an_executor_that_is_killed_while_it_trains_costs_nothing(
     cluster: Cluster, sample_csv: Path, tmp_path: Path
 ) -> None:
-    packed = package.zipped(package.CODE / "sentiment")
+    packed = packing.zipped(package.CODE / "sentiment")
     name = "sentiment_multimodel.py"
     script = tmp_path / name
     script.write_text(package.self_contained(name, (package.CODE / name).read_text(encoding="utf-8"), packed))

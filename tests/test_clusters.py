@@ -122,7 +122,7 @@ def test_a_cluster_with_an_active_job_stays_unless_forced(shell: Shell, server: 
         ((DELETE, "--env", "absent"), {}, 2, "want --env to name a file of settings, found nothing at absent"),
         (
             (DELETE,),
-            {"CLOUDSDK_CORE_PROJECT": "", "GOOGLE_CLOUD_PROJECT": ""},
+            {"PROJECT_ID": "", "CLOUDSDK_CORE_PROJECT": "", "GOOGLE_CLOUD_PROJECT": ""},
             2,
             "want PROJECT_ID to name the project, found nothing (environment, --env FILE or ci-cd/env)",
         ),
@@ -160,7 +160,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 def test_settings_come_from_the_environment_then_from_the_file(shell: Shell, tmp_path: Path) -> None:
     settings = tmp_path / "env"
     settings.write_text("# ours\nPROJECT_ID=theirs\nCLUSTER=from-file\nREGION=europe-west1\n", encoding="utf-8")
-    done = shell.run(DELETE, "--dry-run", "--env", settings, CLUSTER="from-environment")
+    bare = ("env", "-u", "PROJECT_ID", "-u", "REGION", DELETE)  # make up's own settings would come first
+    done = shell.run(*bare, "--dry-run", "--env", settings, CLUSTER="from-environment")
     assert done.stdout == (
         "gcloud --project=theirs --quiet dataproc clusters delete from-environment --region=europe-west1\n"
     )

@@ -118,7 +118,7 @@ def test_a_forbidden_attempt_never_runs_and_a_missing_command_says_so(tmp_path: 
         ("--storage-endpoint", "https://storage.googleapis.com", "argument --storage-endpoint: want http://127.0.0.1"),
         ("--conf", "spark.secret", "argument --conf: want NAME=VALUE, got ***"),
         ("--cluster", "c", "argument --cluster: want PROJECT/REGION/NAME"),
-        ("--cluster", "p/r/UPPER", "--cluster: cluster"),
+        ("--cluster", "p/us-central1/UPPER", "--cluster: cluster"),
         ("--storage-endpoint", "http://127.0.0.1:9", "--storage-endpoint: want an object store"),
     ],
 )

@@ -17,6 +17,8 @@ from mlflow.tracking import MlflowClient
 from services import free_port, wait_until
 from supervisor import environment
 
+from sentiment import packing
+
 SCRIPT = "sentiment_multimodel.py"
 ROWS = 600
 
@@ -41,7 +43,7 @@ def shell(gcs: Gcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_gcloud_submits_a_training_that_reads_gs_and_registers_its_models(
     gcs: Gcs, shell: dict[str, str], sample_csv: Path, tmp_path: Path
 ) -> None:
-    packed = package.zipped(package.CODE / "sentiment")
+    packed = packing.zipped(package.CODE / "sentiment")
     (tmp_path / SCRIPT).write_text(package.self_contained(SCRIPT, (package.CODE / SCRIPT).read_text(), packed))
     tweets = sample_csv.read_text(encoding="utf-8").splitlines(keepends=True)[:ROWS]
     (tmp_path / "tweets.csv").write_text("".join(tweets), encoding="utf-8")

@@ -14,6 +14,7 @@ import pytest
 from gate_shelf import Shelf
 from pyspark.sql import SparkSession
 
+from sentiment import packing
 from sentiment.gate import child
 from sentiment.live.ledger import open_ledger
 
@@ -86,7 +87,7 @@ def test_a_trial_that_is_killed_is_told_and_moves_nothing(shelf: Shelf, tmp_path
 
 
 def test_the_zip_for_a_cluster_holds_the_templates_of_its_pages() -> None:
-    with zipfile.ZipFile(BytesIO(package.zipped(package.CODE / "sentiment"))) as archive:
+    with zipfile.ZipFile(BytesIO(packing.zipped(package.CODE / "sentiment"))) as archive:
         names = archive.namelist()
     assert {"sentiment/gate/card.md.jinja", "sentiment/gate/card.html.jinja", "sentiment/gate/child.py"} <= set(names)
     assert {f"sentiment/{name}.html.jinja" for name in ("page", "tables", "live/history")} <= set(names)

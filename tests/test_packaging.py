@@ -12,6 +12,10 @@ from pathlib import Path
 
 import package
 import pytest
+from pyspark.sql import SparkSession
+
+from sentiment import packing
+from sentiment.session import session
 
 GATE = package.CODE.parent / package.GATE
 SCRIPTS = [*sorted(package.CODE.glob("*.py")), GATE]
@@ -77,7 +81,7 @@ def test_the_same_tree_gives_the_same_bytes_wherever_and_whenever_it_is_packed(t
 
 def test_the_zip_holds_the_package_with_its_data_files_and_nothing_else() -> None:
     folder = package.CODE / "sentiment"
-    with zipfile.ZipFile(io.BytesIO(package.zipped(folder))) as archive:
+    with zipfile.ZipFile(io.BytesIO(packing.zipped(folder))) as archive:
         names = archive.namelist()
         assert archive.testzip() is None
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
@@ -184,7 +188,7 @@ if __name__ == "__main__":
 
 @pytest.mark.spark
 def test_a_self_contained_script_takes_the_package_to_the_workers_and_leaves_nothing(tmp_path: Path) -> None:
-    packed = package.zipped(package.CODE / "sentiment")
+    packed = packing.zipped(package.CODE / "sentiment")
     (tmp_path / "ask.py").write_text(package.self_contained("ask.py", ASK_A_WORKER, packed), encoding="utf-8")
     done = submit(["ask.py"], tmp_path)
     assert done.returncode == 0, done.stderr
@@ -192,3 +196,15 @@ def test_a_self_contained_script_takes_the_package_to_the_workers_and_leaves_not
     assert f"/{Path(driver).name}/sentiment/" in worker
     assert Path(driver).name.startswith("sentiment-embedded-")
     assert not Path(driver).parent.exists()
+
+
+@pytest.mark.spark
+def test_a_second_session_of_a_process_may_send_the_package_again(spark: SparkSession) -> None:
+    session("first", workers_need_package=True)
+    cache = package.CODE / "sentiment" / "__pycache__" / "come-since.pyc"
+    cache.parent.mkdir(exist_ok=True)
+    cache.write_bytes(b"as Python leaves them")
+    try:
+        assert session("second", workers_need_package=True) is spark
+    finally:
+        cache.unlink()

@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 import sentiment
 from sentiment import emulator
+from sentiment.packing import zipped
 
 EMBEDDED_PREFIX = "sentiment-embedded-"  # how `make package` names the zip inside a self-contained script
 
@@ -61,10 +62,15 @@ def session(app: str, workers_need_package: bool = False) -> SparkSession:
 
 
 def _zipped(code: Path) -> Path:
-    """The package as a zip in a folder that goes with this process."""
+    """The package as a zip in a folder that goes with this process.
+
+    A second session in a process sends it again: Spark wants the same bytes then, and Python's caches may have come.
+    """
     folder = tempfile.mkdtemp(prefix="sentiment-package-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(shutil.make_archive(f"{folder}/sentiment", "zip", code, "sentiment"))
+    path = Path(folder, "sentiment.zip")
+    path.write_bytes(zipped(code / "sentiment"))
+    return path
 
 
 def _laptop_settings() -> dict[str, str]:
