@@ -69,7 +69,7 @@ def serve() -> None:
     beat = 0
     while not drain.exists():
         beat += 1
-        blob(f"{checkpoint}/epochs/{starts + 1:08d}.json").upload_from_string(json.dumps({"beat": beat}))
+        blob(f"{checkpoint}/epochs/{starts + 1:08d}.json").upload_from_string(json.dumps({"state": "owned", "beat": beat}))
         time.sleep(0.5)
 
 
