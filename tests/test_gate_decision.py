@@ -344,7 +344,7 @@ def test_validation_data_that_cannot_be_used_are_told_in_one_line(
 
 def test_the_test_folder_itself_will_do_and_a_run_without_splits_asks_for_it(shelf: Shelf, gate: Gate) -> None:
     model = shelf.stand("good", input="/nowhere/tweets.csv")
-    with pytest.raises(DataError, match=r"^--validation-data /nowhere/tweets.csv: .*version 2 was trained on what"):
+    with pytest.raises(DataError, match=r"^--validation-data /nowhere/tweets.csv: .*by the training of version 2"):
         gate(model, dry_run=True)
     assert gate(model, dry_run=True, validation_data=f"{shelf.splits}/test/").promotes
 

@@ -138,7 +138,7 @@ def _tried(
     except DataError as error:
         if settings.validation_data or "--validation-data" not in str(error):
             raise
-        raise DataError(f"{error} (the training of version {challenger.number} left it there)") from error
+        raise DataError(f"{error} (named by the training of version {challenger.number})") from error
     return Case(challenger, champion, trial, entries, settings.limits)
 
 
