@@ -15,7 +15,7 @@ import pytest
 from airflow_run import Airflow
 from gcs_service import Gcs
 from services import ROOT
-from serving_dags import CHECKPOINTS, PREDICTIONS, Place, a_server, led, registry, said
+from serving_dags import CHECKPOINTS, PREDICTIONS, Place, a_server, led, registry
 
 from sentiment import gs, objects
 
@@ -62,7 +62,7 @@ def report(place: Place) -> dict[str, Any]:
 
 
 def test_a_stream_that_serves_is_healthy_and_one_that_was_killed_is_down(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
     models = [{"model_name": "m-told", "stream": STREAM}]
     assert place.serve("m-told", serving_models=models)[""] == "success"
@@ -71,7 +71,7 @@ def test_a_stream_that_serves_is_healthy_and_one_that_was_killed_is_down(
     (stream,) = healthy["streams"]
     assert (healthy["verdict"], stream["name"], stream["reasons"]) == ("healthy", STREAM, [])
     assert stream["figures"]["rows_last_hour"] == 2
-    assert "verdict: healthy" in said(capsys)
+    assert "verdict: healthy" in caplog.text
     (job,) = place.jobs(STREAM, active=True)
     place.cancel(job)
     newest = max(place.blobs(f"{CHECKPOINTS}/{STREAM}/epochs"))
