@@ -69,7 +69,8 @@ def serve() -> None:
     beat = 0
     while not drain.exists():
         beat += 1
-        blob(f"{checkpoint}/epochs/{starts + 1:08d}.json").upload_from_string(json.dumps({"beat": beat}))
+        lease = json.dumps({"state": "owned", "beat": beat})
+        blob(f"{checkpoint}/epochs/{starts + 1:08d}.json").upload_from_string(lease)
         time.sleep(0.5)
 
 

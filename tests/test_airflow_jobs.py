@@ -110,3 +110,11 @@ def test_the_digest_is_that_of_the_shell_scripts() -> None:
     shell = "printf '%s\\n' \"$@\" | sha256sum | cut -c 1-12"
     said = subprocess.run(["bash", "-c", shell, "digest", *words], capture_output=True, text=True, check=True).stdout
     assert jobs.digest(words) == said.strip()
+
+
+@pytest.mark.parametrize("broker", ["", "b:1"])
+def test_the_audit_takes_its_arguments(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KAFKA_BOOTSTRAP", raising=False)
+    args = parser_of("code/audit_predictions.py")(jobs.audit_arguments("gs://c/s", "gs://p/s", "gs://p/a.json", broker))
+    assert (args.checkpoint, args.output_path, args.report) == ("gs://c/s", "gs://p/s", "gs://p/a.json")
+    assert args.kafka_bootstrap == broker

@@ -75,6 +75,23 @@ def test_however_often_it_is_deployed_one_job_runs_until_its_settings_change(
 
 
 @pytest.mark.dags
+def test_several_models_are_served_at_once_and_one_that_fails_is_cancelled(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = ["m-three", "m-fails", {"model_name": "m-other", "stream": "s-idle", "batch_interval": 5}]
+    found = place.serve("m-one", serving_models=models)
+    assert found[""] == "failed"
+    assert [found[f"stream.monitor[{n}]"] for n in range(3)] == ["success", "failed", "success"]
+    assert found["notify"] == "success"
+    shown = said(capsys)
+    assert "driver failed 2 times: --mlflow-uri: want an MLflow server or database, found none" in shown
+    assert "has read all its input and waits for more" in shown
+    assert [len(place.jobs(name, active=True)) for name in ("m-three", "m-fails", "s-idle")] == [1, 0, 1]
+    words = [list(place.jobs(name)[0].pyspark_job.args) for name in ("m-three", "s-idle")]
+    assert words[0][words[0].index("--checkpoint") + 1] != words[1][words[1].index("--checkpoint") + 1]
+
+
+@pytest.mark.dags
 def test_a_registry_that_is_away_is_named_within_a_minute_and_nothing_is_deployed(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,3 +147,27 @@ def test_what_is_not_there_is_one_line(
     found = place.serve("m-one", **conf)
     assert (found["resolve_models"] in ("failed", "upstream_failed"), found[""]) == (True, "failed")
     assert line in said(capsys)
+
+
+@pytest.mark.dags
+def test_a_stream_is_restarted_with_its_settings_and_drained(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert place.serve("m-idle", serving_models=[{"model_name": "m-idle", "stream": "s-life"}])[""] == "success"
+    (first,) = place.jobs("s-life")
+    found = place.manage(action="restart", stream="s-life")
+    assert (found[""], found["act[0]"], found["report"]) == ("success", "success", "skipped")
+    second, old = place.jobs("s-life")
+    assert (old.reference, old.status.state.name) == (first.reference, "DONE")
+    assert (second.labels, second.pyspark_job) == (first.labels, first.pyspark_job)
+    assert second.scheduling == first.scheduling
+    place.cancel(second)
+    assert place.manage(action="restart", stream="s-life")[""] == "success"
+    third = place.jobs("s-life")[0]
+    assert (third.status.state.name, third.labels) == ("RUNNING", first.labels)
+    assert place.manage(action="drain", stream="s-life")[""] == "success"
+    assert place.jobs("s-life")[0].status.state.name == "DONE"
+    assert f"job {third.reference.job_id} is DONE" in said(capsys)
+    found = place.manage(action="drain", stream="s-life")
+    assert found[""] == "success"
+    assert "stream s-life: no job runs" in said(capsys)
+    assert place.manage(stream="nobody")[""] == "failed"
+    assert "Param stream: want a stream that was deployed, found no serving job of 'nobody'" in said(capsys)

@@ -10,12 +10,13 @@ from typing import Any
 from sentiment_dags.settings import Settings
 from sentiment_dags.streams import KAFKA, Stream
 
-TRAINING, GATE, SERVING, DRIFT = "training", "gate", "serving", "drift"
+TRAINING, GATE, SERVING, DRIFT, AUDIT = "training", "gate", "serving", "drift", "audit"
 SCRIPTS = {
     TRAINING: "sentiment_multimodel.py",
     GATE: "promote-model.py",
     SERVING: "streaming_serving_mlflow_hdfs_kafka.py",
     DRIFT: "drift_report.py",
+    AUDIT: "audit_predictions.py",
 }
 FAILURES_PER_HOUR = 10
 """How often Dataproc starts a failed stream again; the service allows no more."""
@@ -101,6 +102,12 @@ def drift_arguments(settings: Settings, stream: Stream, report: str, until: str)
         *("--psi-threshold", f"{settings.drift_psi_threshold:g}"),
         *("--until", until),
     ]
+
+
+def audit_arguments(checkpoint: str, output: str, report: str, bootstrap: str) -> list[str]:
+    """For code/audit_predictions.py; `report` is its JSON file, without `bootstrap` no topic is looked at."""
+    words = ["--checkpoint", checkpoint, "--output-path", output, "--report", report]
+    return [*words, "--kafka-bootstrap", bootstrap] if bootstrap else words
 
 
 def digest(words: list[str]) -> str:

@@ -1,29 +1,14 @@
-"""The operator that reads a drift report out of the bucket, and its link to the page."""
+"""The operator that reads a drift report out of the bucket."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
-from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk import BaseOperator
 from sentiment_dags import store
 from sentiment_dags.drift import finding, said
+from sentiment_dags.report_link import PAGE, ReportLink, browser_address
 
-JSON, PAGE = "report.json", "report.html"
-
-
-def browser_address(uri: str) -> str:
-    """Where a browser finds a gs:// object: Google's page for it, or the local store's."""
-    store = os.environ.get("STORAGE_EMULATOR_HOST", "").rstrip("/") or "https://storage.cloud.google.com"
-    return f"{store}/{uri.removeprefix('gs://')}"
-
-
-class ReportLink(BaseOperatorLink):
-    """The button "Report" of a task whose operator has a `report`, the folder of the page."""
-
-    name = "Report"
-
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002  the link's interface
-        return browser_address(f"{operator.report}/{PAGE}")
+JSON = "report.json"
 
 
 class ReadDriftReport(BaseOperator):

@@ -107,6 +107,9 @@ class Settings:
         "300", "seconds, at least 1", whole(1), "seconds between looks at the alias"
     )
     serving_auto_deploy: bool = variable("false", "true or false", boolean, "deploy when the champion has moved")
+    serving_management_hourly: bool = variable(
+        "false", "true or false", boolean, "report on the streams every hour, not only by hand"
+    )
     serving_models: list[Any] = variable(  # noqa: RUF009
         "[]", 'a JSON list such as ["model-a", {"model_name": "b", "stream": "b2"}]', names, "several streams at once"
     )

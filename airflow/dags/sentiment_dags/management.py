@@ -1,0 +1,211 @@
+"""The tasks of sentiment_serving_management: which streams there are, their audit and report, their end or restart."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from sentiment_dags import serving_jobs, staging, streams_health
+from sentiment_dags.jobs import AUDIT, SCRIPTS, audit_arguments, job
+from sentiment_dags.report_link import ReportLink
+from sentiment_dags.serving_jobs import LOOK_SECONDS, TERMINAL, DeploymentError, Jobs, argument, state
+from sentiment_dags.settings import Settings, described
+from sentiment_dags.variables import SettingsError, as_text
+from sentiment_dags.worker import at_work, settings_of
+
+log = logging.getLogger(__name__)
+REPORT, DRAIN, RESTART = "report", "drain", "restart"
+SCHEDULED = "scheduled"
+HISTORY_SECONDS, CHECK_FILES = 86_400.0, 50
+Stream = dict[str, Any]
+"""stream, job (its newest), state, checkpoint, output, bootstrap."""
+
+
+def settings(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Read everything; a scheduled run is skipped unless serving_management_hourly is true."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    found = settings_of(context["params"])
+    kind = context["dag_run"].run_type
+    if str(getattr(kind, "value", kind)) == SCHEDULED and not found.serving_management_hourly:
+        raise AirflowSkipException("it is the hour, but Variable serving_management_hourly is not true")
+    return described(found)
+
+
+def streams(found: Mapping[str, Any], params: Mapping[str, Any]) -> list[Stream]:
+    """Streams with a job that runs, and those whose newest job ended otherwise than by a drain; or the Param's one."""
+    wanted = as_text(params.get("stream"))
+    with at_work(found) as (_, jobs):
+        newest = {each.labels["stream"]: each for each in jobs.serving(wanted)}
+        if wanted and not newest:
+            raise SettingsError(f"Param stream: want a stream that was deployed, found no serving job of {wanted!r}")
+        kept = [each for each in newest.values() if wanted or _counts(state(each), params["action"])]
+    made = [_stream(each) for each in sorted(kept, key=lambda each: str(each.labels["stream"]))]
+    for each in made:
+        log.info("stream %s: job %s is %s", each["stream"], each["job"], each["state"])
+    return made
+
+
+def _counts(now: str, action: str) -> bool:
+    return now != "DONE" if action == REPORT else now not in TERMINAL
+
+
+def _stream(found: Any) -> Stream:
+    places = {"checkpoint": "--checkpoint", "output": "--output-path", "bootstrap": "--kafka-bootstrap"}
+    return {
+        "stream": str(found.labels["stream"]),
+        "job": str(found.reference.job_id),
+        "state": state(found),
+        **{name: argument(found, flag) for name, flag in places.items()},
+    }
+
+
+def act(found: Mapping[str, Any], stream: Stream, params: Mapping[str, Any]) -> str:
+    """Drain or restart a stream; one line on what became of it."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    if params["action"] == REPORT:
+        raise AirflowSkipException("action report: nothing is ended")
+    with at_work(found) as (_, jobs):
+        does = drain if params["action"] == DRAIN else restart
+        line = does(jobs, stream, params["timeout_seconds"])
+    log.info("%s", line)
+    return line
+
+
+def drain(jobs: Jobs, stream: Stream, timeout: float) -> str:
+    """Ask the stream's jobs to end; DeploymentError: one ended otherwise than DONE."""
+    ended = []
+    for each in jobs.serving(stream["stream"], active=True):
+        name = str(each.reference.job_id)
+        found = serving_jobs.drain(jobs, each, timeout, log.info)
+        if found != "DONE":
+            raise DeploymentError(f"job {name} was asked to end and is {found}, want DONE")
+        ended.append(f"job {name} is DONE")
+    return f"stream {stream['stream']}: {', '.join(ended) or 'no job runs'}"
+
+
+def restart(jobs: Jobs, stream: Stream, timeout: float) -> str:
+    """Drain the stream's job where it runs, submit one that is like it, and wait until that serves."""
+    old = jobs.get(stream["job"])
+    running = [each for each in jobs.serving(stream["stream"], active=True) if each.reference != old.reference]
+    if running:  # an earlier try of this task was as far
+        name = str(running[0].reference.job_id)
+    else:
+        if state(old) not in TERMINAL:
+            serving_jobs.drain(jobs, old, timeout, log.info)
+        name, _ = serving_jobs.submit_once(jobs, serving_jobs.again(old, jobs), log.info)
+        log.info("stream %s is submitted as job %s", stream["stream"], name)
+    line = streams_health.wait_until_healthy(jobs, name, stream["checkpoint"], timeout, log.info)
+    return f"stream {stream['stream']}: {line}"
+
+
+def folder(settings: Settings, run_id: str, moment: Any) -> str:
+    """Where the run's report goes, gs://."""
+    return f"gs://{settings.predictions_bucket}/reports/serving/{moment:%Y-%m-%dT%H%M%SZ}-{key(run_id)}"
+
+
+def key(run_id: str) -> str:
+    """Eight hex digits for a run."""
+    return hashlib.sha256(run_id.encode()).hexdigest()[:8]
+
+
+def audit(found: Mapping[str, Any], stream: Stream, context: Mapping[str, Any]) -> dict[str, str]:
+    """Let Spark count whether every message is there once; stream and report, empty where none could be made.
+
+    A try that finds the job of an earlier one waits for that.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+    from google.api_core.exceptions import AlreadyExists
+    from sentiment_dags.driver import last_lines
+
+    if context["params"]["action"] != REPORT or not context["params"]["audit"]:
+        raise AirflowSkipException("no audit was asked for")
+    run_id = str(context["run_id"])
+    with at_work(found) as (settings, jobs):
+        from sentiment import objects
+
+        report = f"{folder(settings, run_id, context['dag_run'].run_after)}/audit-{stream['stream']}.json"
+        revision = staging.staged(settings, [SCRIPTS[AUDIT]])
+        words = audit_arguments(stream["checkpoint"], stream["output"], report, stream["bootstrap"])
+        name = f"audit-{stream['stream']}-{key(run_id)}"
+        wanted = job(settings, AUDIT, words, revision, name)
+        wanted["labels"]["stream"] = stream["stream"]
+        try:
+            jobs.submit(wanted)
+        except AlreadyExists:
+            log.info("job %s is there already", name)
+        while state(ended := jobs.get(name)) not in TERMINAL:
+            time.sleep(LOOK_SECONDS)
+        log.info("job %s is %s", name, state(ended))
+        if objects.read(report) is not None:
+            return {"stream": stream["stream"], "report": report}
+        for line in last_lines(ended):
+            log.warning("driver: %s", line)
+    return {"stream": stream["stream"], "report": ""}
+
+
+class ReportStreams(BaseOperator):
+    """Reports on streams, as code/serving_report.py does; the button "Report" of the task leads to the page.
+
+    Args:
+        settings: out of the first task.
+        streams: those to report on.
+        audits: what `audit` gave for them; may be none.
+    """
+
+    template_fields: Sequence[str] = ("settings", "streams", "audits")
+    operator_extra_links = (ReportLink(),)
+
+    def __init__(self, settings: Any, streams: Any, audits: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.settings, self.streams, self.audits = settings, streams, audits
+        self.report = ""
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Write report.json, report.md and report.html; verdict, a line per stream, and the folder."""
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        if context["params"]["action"] != REPORT:
+            raise AirflowSkipException("no report was asked for")
+        if not self.streams:
+            raise AirflowSkipException("no serving job runs, and none ended otherwise than by a drain")
+        audits = {each["stream"]: each["report"] for each in self.audits or [] if each}
+        with at_work(self.settings) as (settings, _):
+            self.report = folder(settings, str(context["run_id"]), context["dag_run"].run_after)
+            found = written(self.report, self.streams, audits)
+        for line in found["streams"]:
+            self.log.info("%s", line)
+        self.log.info("%s", ReportLink().get_link(self, ti_key=None))
+        return {**found, "report": self.report}
+
+
+def written(where: str, streams: Sequence[Stream], audits: Mapping[str, str]) -> dict[str, Any]:
+    """Write the report; its verdict and a line per stream."""
+    from datetime import UTC, datetime
+
+    from sentiment.health import page, report, verdict
+    from sentiment.health import streams as seen
+
+    limits, now = verdict.Limits(), time.time()
+    asked = [
+        seen.Stream(each["stream"], each["checkpoint"], each["output"], audits.get(each["stream"], ""))
+        for each in streams
+    ]
+    told = [report.tell(each, limits, HISTORY_SECONDS, CHECK_FILES, now) for each in asked]
+    worst = verdict.worst([each.verdict for each in told])
+    page.write(where, told, limits, worst, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
+    log.info("%s", report.text(told))
+    return {"verdict": worst, "streams": [f"{each.stream.name}: {each.verdict}" for each in told]}
+
+
+def outcome(context: Mapping[str, Any]) -> list[str]:
+    """What came of the run, for the notice."""
+    ti = context["ti"]
+    told = ti.xcom_pull(task_ids="report")
+    if told:
+        return [f"verdict: {told['verdict']}", *told["streams"], f"{told['report']}/report.html"]
+    places = list(range(len(ti.xcom_pull(task_ids="list_streams") or [])))
+    return [line for line in ti.xcom_pull(task_ids="act", map_indexes=places) or [] if line]
