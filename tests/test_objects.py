@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from gcs_service import Gcs
+from json_answers import JsonHandler
 from ledger_worker import MODEL, Place, promote
 
 from sentiment import objects
@@ -34,7 +35,7 @@ class _Store(ThreadingHTTPServer):
         self.forbidden = False
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(JsonHandler, BaseHTTPRequestHandler):
     server: _Store
 
     def do_POST(self) -> None:
@@ -42,24 +43,24 @@ class _Handler(BaseHTTPRequestHandler):
         query = parse_qs(url.query)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.server.forbidden:
-            self._answer(403, {"error": {"code": 403, "message": "storage.objects.create denied"}})
+            self.answer(403, {"error": {"code": 403, "message": "storage.objects.create denied"}})
             return
         if url.path != f"/upload/storage/v1/b/{BUCKET}/o":
-            self._answer(404, {"error": {"code": 404, "message": "The specified bucket does not exist."}})
+            self.answer(404, {"error": {"code": 404, "message": "The specified bucket does not exist."}})
             return
         head = f"Content-Type: {self.headers['Content-Type']}\n\n".encode()
         parts: Any = message_from_bytes(head + body).get_payload()
         name = json.loads(parts[0].get_payload())["name"]
         with self.server.lock:
             if query.get("ifGenerationMatch") == ["0"] and name in self.server.objects:
-                self._answer(412, {"error": {"code": 412, "message": "conditionNotMet"}})
+                self.answer(412, {"error": {"code": 412, "message": "conditionNotMet"}})
                 return
             self.server.objects[name] = parts[1].get_payload(decode=True)
         if self.server.lost_answers:
             self.server.lost_answers -= 1
-            self._answer(503, {"error": {"code": 503, "message": "backend error"}})
+            self.answer(503, {"error": {"code": 503, "message": "backend error"}})
             return
-        self._answer(200, {"name": name, "bucket": BUCKET, "generation": "1"})
+        self.answer(200, {"name": name, "bucket": BUCKET, "generation": "1"})
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -67,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
         if found := re.fullmatch(rf"/download/storage/v1/b/{BUCKET}/o/(.+)", url.path):
             content = self.server.objects.get(unquote(found[1]))
             if content is None:
-                self._answer(404, {"error": {"code": 404, "message": "No such object"}})
+                self.answer(404, {"error": {"code": 404, "message": "No such object"}})
                 return
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
@@ -78,20 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
             assert query["delimiter"] == ["/"]
             below = [name for name in self.server.objects if name.startswith(prefix)]
             items = [{"name": name} for name in sorted(below) if "/" not in name.removeprefix(prefix)]
-            self._answer(200, {"items": items})
+            self.answer(200, {"items": items})
         else:
-            self._answer(404, {"error": {"code": 404, "message": "The specified bucket does not exist."}})
-
-    def _answer(self, code: int, content: object) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_args: object) -> None:
-        """Nothing: a test's output is read."""
+            self.answer(404, {"error": {"code": 404, "message": "The specified bucket does not exist."}})
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 from buckets import Store
 from cutting_proxy import CuttingProxy
 from gcs_service import Gcs
+from json_answers import JsonHandler
 from local_gcs import start_gcs
 
 pytest.importorskip("google.cloud.storage")
@@ -169,26 +169,15 @@ def test_a_bucket_that_is_not_there_is_one_line(store: Gcs) -> None:
         Bucket("nowhere").objects("x/")
 
 
-class _Refusing(BaseHTTPRequestHandler):
+class _Refusing(JsonHandler, BaseHTTPRequestHandler):
     """Lists nothing and lets nobody write."""
 
     def do_GET(self) -> None:
-        self._say(200, {"items": []})
+        self.answer(200, {"items": []})
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self._say(403, {"error": {"code": 403, "message": "x@y does not have storage.objects.create access"}})
-
-    def _say(self, status: int, answer: object) -> None:
-        body = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_args: object) -> None:
-        """Nothing."""
+        self.answer(403, {"error": {"code": 403, "message": "x@y does not have storage.objects.create access"}})
 
 
 @pytest.fixture
