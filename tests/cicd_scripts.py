@@ -1,13 +1,11 @@
 """The scripts of ci-cd/ as a user runs them: in a shell that knows the local services and nothing else."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import clients
-import pytest
 from dataproc_server import Server
 from gcs_service import Gcs
 from services import ROOT
@@ -47,7 +45,5 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def local(folder: Path, gcs: Gcs, server: Server) -> Scripts:
     """Scripts led to an object store and a Dataproc server."""
-    if shutil.which("gcloud") is None:
-        pytest.skip("want gcloud on PATH")
     dataproc = {"CLOUDSDK_API_ENDPOINT_OVERRIDES_DATAPROC": f"http://127.0.0.1:{server.rest_port}/"}
     return Scripts({**clients.exports(folder, *gcs.ports().values()), **dataproc})

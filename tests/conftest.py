@@ -33,6 +33,14 @@ for variable in ("STORAGE_EMULATOR_HOST", "SENTIMENT_LEDGER"):
 airflow_run.prepare()
 
 WriteTweets = Callable[..., Path]
+GCLOUD_FIXTURES = {"shell", "scripts"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes a shell for the scripts that call gcloud needs gcloud."""
+    for item in items:
+        if isinstance(item, pytest.Function) and GCLOUD_FIXTURES & set(item.fixturenames):
+            item.add_marker("gcloud")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import audit_predictions
+import closing
 import preprocess
 import pytest
 from broker import Broker
@@ -126,7 +127,7 @@ def test_every_line_of_the_page_was_provoked(request: pytest.FixtureRequest) -> 
     if request.session.testsfailed or not here <= ran:
         pytest.skip("not all tests of the page ran and passed")
     if not {line for line in LINES if line.startswith(("want CLUSTER", "want STAGING"))} <= provoked:
-        pytest.skip("want gcloud, which is part of no registry")
+        pytest.skip(closing.GCLOUD)
     elsewhere = {line for line in LINES if line.startswith("version <new>")}  # tests/test_serving_models.py
     assert len(elsewhere) == 2
     assert provoked == set(LINES) - elsewhere
