@@ -45,7 +45,7 @@ def normalised(text: str) -> str:
     result = f"substring({text}, 1, {MAX_CHARACTERS})"
     for entity, meaning in _ENTITIES:
         result = f"replace({result}, '{entity}', '{meaning}')"
-    result = f"translate(lower({result}), concat(char(9), char(10), char(11), char(12), char(13)), '     ')"
+    result = f"regexp_replace(lower({result}), concat('[', char(9), '-', char(13), ']'), ' ')"
     result = f"regexp_replace({result}, '(?:https?://|www[.])[^ ]+', ' {LINK} ')"
     return f"regexp_replace({result}, '@[a-z0-9_]+', ' {MENTION} ')"
 
