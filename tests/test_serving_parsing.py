@@ -35,6 +35,8 @@ MESSAGES: list[tuple[bytes | None, str | None]] = [
     (b'[{"text":"a"},{"text":"b"}]', "the message is not a JSON object"),
     (b'{"text":"a"', "the message is broken JSON"),
     (b'{"text":"\xff\xfe"}', "the message is not UTF-8"),
+    ('{"text":"a real \ufffd"}'.encode(), None),
+    ('{"text":"a real \ufffd and '.encode() + b'\xc3("}', "the message is not UTF-8"),
     (b"{}", "there is no text"),
     (b'{"text":null}', "there is no text"),
     (b'{"nested":{"text":"a"}}', "there is no text"),
@@ -56,7 +58,7 @@ def test_every_message_has_its_reason_or_its_text(spark: SparkSession) -> None:
     assert [row["reason"] for row in found] == [reason for _, reason in MESSAGES]
     for row, (payload, reason) in zip(found, MESSAGES, strict=True):
         assert bytes(row["payload"] or b"") == (payload or b"")
-        assert reason is not None or row["text"]
+        assert bool(row["text"]) == (reason is None)
 
 
 def test_fields_that_cannot_be_read_are_null_and_a_missing_id_is_the_place(spark: SparkSession) -> None:

@@ -112,8 +112,7 @@ class Attempt:
 
     def _scored(self) -> DataFrame:
         first_lines = sources.headers(self.spark, self.serving.source, list(self.intent["source"]))
-        messages = sources.messages(self.frame, self.serving.source, first_lines)
-        parsed = parsing.parse(messages, self.serving.source, self.serving.max_text_chars, first_lines)
+        parsed = parsing.of_batch(self.frame, self.serving.source, self.serving.max_text_chars, first_lines)
         model = self.owner.keeper.version(self.intent["model_name"], self.intent["model_version"])
         limit = self.intent["topics"].get(PREDICTIONS, {}).get("max_bytes", 0)
         return scoring.score(parsed, model, self.number, self.query, limit)

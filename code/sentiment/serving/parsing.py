@@ -6,6 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import raw_tweets
+from sentiment.serving import sources
 from sentiment.serving.settings import CSV, CSV_HEADER, JSON, KAFKA, Source
 from sentiment.serving.sources import COORDINATES, PAYLOAD, TIME
 from sentiment.text import readable
@@ -25,8 +26,26 @@ _OPTIONS = {"columnNameOfCorruptRecord": "corrupt", "allowNonNumericNumbers": "f
 _LOOKS_LIKE_ANOTHER_TYPE = r"^(-?[0-9]|true$|false$|\{|\[)"
 
 
+def of_stream(arriving: DataFrame, source: Source, max_chars: int) -> DataFrame:
+    """What a query's batches hold, from sources.stream: messages of Kafka are parsed there already.
+
+    Spark analyses a query's plan once, but what foreachBatch adds to it once per batch. Files stay as they are: their
+    coordinates take a window over the batch, which no query may have.
+    """
+    if source.kind != KAFKA:
+        return arriving
+    return parse(sources.messages(arriving, source), source, max_chars)
+
+
+def of_batch(batch: DataFrame, source: Source, max_chars: int, headers: dict[str, str]) -> DataFrame:
+    """A batch of `of_stream` as COLUMNS, see parse."""
+    if source.kind == KAFKA:
+        return batch
+    return parse(sources.messages(batch, source, headers), source, max_chars, headers)
+
+
 def parse(messages: DataFrame, source: Source, max_chars: int, headers: dict[str, str] | None = None) -> DataFrame:
-    """Messages as COLUMNS: `reason` is null where text can be scored, else it says why not.
+    """Messages as COLUMNS: `reason` is null where text can be scored, else it says why not and text is null.
 
     Length is checked before any pattern runs. A missing id becomes the source coordinates, a time that cannot be read
     null, and so does a label that is none of 0, 1 and 4.
@@ -57,7 +76,7 @@ def parse(messages: DataFrame, source: Source, max_chars: int, headers: dict[str
     )
     given = F.col("inner_fields.id")
     label = F.expr("try_cast(inner_fields.label AS DOUBLE)")
-    return rows.select(
+    rows = rows.select(
         F.when(F.length(given) > 0, given).otherwise(F.col(COORDINATES)).alias("id"),
         text.alias("text"),
         F.when(label == 0, 0.0).when(label.isin(1.0, 4.0), 1.0).alias("label"),
@@ -67,6 +86,7 @@ def parse(messages: DataFrame, source: Source, max_chars: int, headers: dict[str
         F.col(PAYLOAD),
         reason.alias(REASON),
     )
+    return rows.withColumn("text", F.when(F.col(REASON).isNull(), F.col("text")))
 
 
 def _as_text(raw: Column, source: Source) -> Column:

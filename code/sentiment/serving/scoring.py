@@ -48,35 +48,37 @@ def score(parsed: DataFrame, model: Loaded, batch: int, query: str, max_bytes: i
     """Every parsed row with its prediction; a row that cannot be scored gets a reason.
 
     Args:
-        parsed: see parsing.parse; rows with a reason stay as they are.
+        parsed: see parsing.parse; rows with a reason keep it.
         model: scores the others.
         batch: number of the batch.
         query: id of the query.
         max_bytes: rows whose JSON record would be larger are refused too, and inner_value holds the record; 0: neither.
     """
-    offered = parsed.withColumn("text", F.when(F.col(REASON).isNull(), F.col("text")))
-    rows = model.apply(offered)
+    rows = model.apply(parsed)
     finite = F.coalesce(F.col("score").between(0.0, 1.0) & F.col("prediction").isin(0.0, 1.0), F.lit(False))
     reason = F.coalesce(REASON, F.when(~finite, "the model gave no probability for it"))
-    rows = rows.withColumns(
-        {
-            "sentiment": F.when(F.col("prediction") == 1.0, "positive").otherwise("negative"),
-            "model_name": F.lit(model.name),
-            "model_version": F.lit(model.version),
-            "date": F.to_date(TIME),
-            "batch_id": _the_same_code_for_every(batch),
-            "query_id": F.lit(query),
-            REASON: reason,
-        }
-    )
-    columns = [*PREDICTION_COLUMNS, REASON, PAYLOAD]
-    if max_bytes:
-        rows = rows.withColumn(VALUE, F.when(F.col(REASON).isNull(), record()))
-        size = F.octet_length(VALUE) + F.octet_length("id") + HEADER_BYTES
-        too_large = f"its Kafka record would be larger than the topic's {max_bytes} bytes"
-        rows = rows.withColumn(REASON, F.coalesce(REASON, F.when(size > max_bytes, too_large)))
-        columns.append(VALUE)
-    return rows.withColumn(PAYLOAD, F.when(F.col(REASON).isNotNull(), F.col(PAYLOAD))).select(*columns)
+    made = {
+        "sentiment": F.when(F.col("prediction") == 1.0, "positive").otherwise("negative"),
+        "model_name": F.lit(model.name),
+        "model_version": F.lit(model.version),
+        "date": F.to_date(TIME),
+        "batch_id": _the_same_code_for_every(batch),
+        "query_id": F.lit(query),
+    }
+    columns = [made[name].alias(name) if name in made else F.col(name) for name in PREDICTION_COLUMNS]
+    if not max_bytes:
+        return rows.select(*columns, *_refused(reason))
+    rows = rows.select(*columns, reason.alias(REASON), PAYLOAD)
+    rows = rows.withColumn(VALUE, F.when(F.col(REASON).isNull(), record()))
+    size = F.octet_length(VALUE) + F.octet_length("id") + HEADER_BYTES
+    too_large = f"its Kafka record would be larger than the topic's {max_bytes} bytes"
+    reason = F.coalesce(REASON, F.when(size > max_bytes, too_large))
+    return rows.select(*PREDICTION_COLUMNS, *_refused(reason), VALUE)
+
+
+def _refused(reason: Column) -> list[Column]:
+    """A row's reason, and its payload only if it has one."""
+    return [reason.alias(REASON), F.when(reason.isNotNull(), F.col(PAYLOAD)).alias(PAYLOAD)]
 
 
 def _the_same_code_for_every(batch: int) -> Column:

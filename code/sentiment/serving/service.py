@@ -13,7 +13,7 @@ from sentiment import jobs, storage, tracking
 from sentiment.jobs import ArgumentsError, DataError
 from sentiment.pausing import pause
 from sentiment.progress import log
-from sentiment.serving import kafka, sources
+from sentiment.serving import kafka, parsing, sources
 from sentiment.serving.batch import BatchProcessor
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
 from sentiment.serving.lease import Lease, LeaseLostError
@@ -82,7 +82,9 @@ def _run(
 
 
 def _started(spark: SparkSession, serving: Serving, processor: BatchProcessor) -> StreamingQuery:
-    writer = sources.stream(spark, serving.source).writeStream.foreachBatch(processor)
+    arriving = sources.stream(spark, serving.source)
+    rows = parsing.of_stream(arriving, serving.source, serving.max_text_chars)
+    writer = rows.writeStream.foreachBatch(processor)
     writer = writer.option("checkpointLocation", serving.checkpoint).queryName("sentiment-serving")
     if serving.available_now:
         return writer.trigger(availableNow=True).start()
