@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
@@ -74,9 +74,10 @@ def main(argv: list[str] | None = None) -> None:
     tweets = Tweets(files, args.loop, args.shuffle)
     began = time.monotonic()
     try:
-        with stopped_by_sigterm(), progress(tweets, args.limit) as step:
+        with Interruptions() as interruptions, progress(tweets, args.limit) as step:
             for tweet in paced(itertools.islice(tweets, args.limit or None), args.rate):
-                sender.send(tweet)
+                with interruptions.held_back():
+                    sender.send(tweet)
                 step()
     finally:
         # What was sent before an interruption is acknowledged too, and told.
@@ -211,17 +212,40 @@ def _bar(tweets: Tweets, limit: int) -> Any:
     return tqdm(total=None if total == math.inf else total, unit=" tweets", mininterval=0.5)
 
 
-@contextmanager
-def stopped_by_sigterm() -> Iterator[None]:
-    """Inside, SIGTERM interrupts like Ctrl-C: what was sent is acknowledged before the end."""
-    if threading.current_thread() is not threading.main_thread():  # where no handler can be set
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+class Interruptions:
+    """Inside, SIGTERM interrupts like Ctrl-C, and both only between two messages: a message that is on its way when
+    the interruption comes is counted, so that what is told in the end is what the topic holds."""
+
+    def __init__(self) -> None:
+        self._sending = self._asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # nowhere else can a handler be set
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Inside, an interruption waits for the end."""
+        self._sending = True
+        try:
+            yield
+        finally:
+            self._sending = False
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def _interrupt(self, _number: int, _frame: object) -> None:
+        self._asked = True
+        if not self._sending:
+            raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """create-cluster.sh and delete-cluster.sh with the real gcloud against the local Dataproc server and store."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,9 +90,10 @@ def test_a_cluster_with_an_active_job_stays_unless_forced(shell: Shell, server: 
     clients = Clients(server, "rest")
     job = clients.submit(tmp_path / "wait.py", placement={"cluster_name": "busy"})
     clients.reached(job, State.RUNNING)
-    done = shell.run(DELETE, CLUSTER="busy")
-    assert (done.returncode, done.stderr) == (
+    done = shell.run(DELETE, "--wait", "0", CLUSTER="busy")
+    assert (done.returncode, done.stdout, done.stderr) == (
         1,
+        "",
         f"delete-cluster: want no active job on CLUSTER busy, found {job.reference.job_id};"
         " drain a stream first, or --force\n",
     )
@@ -100,9 +102,29 @@ def test_a_cluster_with_an_active_job_stays_unless_forced(shell: Shell, server: 
     assert "busy" not in names(server)
 
 
+def test_a_job_that_is_about_to_end_is_waited_for(shell: Shell, server: Server, tmp_path: Path) -> None:
+    assert shell.run(CREATE, *BARE, CLUSTER="ending").returncode == 0
+    gate = tmp_path / "gate"
+    waits = f"import os, time\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.1)\n"
+    (tmp_path / "wait.py").write_text(waits, encoding="utf-8")
+    clients = Clients(server, "rest")
+    job = clients.submit(tmp_path / "wait.py", placement={"cluster_name": "ending"})
+    clients.reached(job, State.RUNNING)
+    env = {**shell.env, "CLUSTER": "ending"}
+    with subprocess.Popen([DELETE], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as deleting:
+        assert deleting.stdout is not None
+        told = deleting.stdout.readline()
+        gate.touch()
+        rest = deleting.stdout.read()
+    assert told == f"delete-cluster: waiting up to 60 s for the end of {job.reference.job_id}\n"
+    assert (deleting.returncode, rest) == (0, "delete-cluster: cluster ending is deleted\n")
+    assert "ending" not in names(server)
+
+
 @pytest.mark.parametrize(
     ("command", "env", "code", "line"),
     [
+        ((DELETE, "--wait", "long"), {}, 2, "want --wait to be a whole number of seconds, found long"),
         ((CREATE, "--workers", "1"), {}, 2, "want --workers to be 0 or at least 2, found 1"),
         (
             (CREATE, "--workers", "0", "--spot-workers", "2"),

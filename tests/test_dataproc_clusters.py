@@ -183,12 +183,13 @@ def test_a_malformed_cluster_is_refused_and_the_field_named(
 
 @pytest.mark.parametrize("region", ["us-nowhere1", "us-central", "Mars"])
 def test_a_region_that_google_does_not_have_is_refused_in_its_words(clients: Clients, region: str) -> None:
-    here = {**PLACE, "region": region}
+    here, elsewhere = {**PLACE, "region": region}, OPERATIONS.replace(PLACE["region"], region)
     calls: list[Callable[[], Any]] = [
         lambda: clients.clusters.list_clusters(request=here),
         lambda: clients.clusters.create_cluster(request={**here, "cluster": {"cluster_name": "fine"}}),
         lambda: clients.jobs.list_jobs(request=here),
-        lambda: clients.clusters.list_operations({"name": OPERATIONS.replace(PLACE["region"], region)}),
+        lambda: clients.clusters.list_operations({"name": elsewhere}),
+        lambda: clients.clusters.get_operation({"name": f"{elsewhere}/any"}),
     ]
     for call in calls:
         with pytest.raises(

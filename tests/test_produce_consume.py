@@ -168,6 +168,22 @@ def test_an_interrupted_producer_tells_what_was_acknowledged(
     assert int(out.split()[1]) == len(consume(capsys, broker, topic)[0])
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_waits_until_the_message_on_its_way_is_counted(number: signal.Signals) -> None:
+    counted, before = [], signal.getsignal(number)
+
+    def sends_two() -> None:
+        with produce_tweets.Interruptions() as interruptions:
+            for message in ("one", "two"):
+                with interruptions.held_back():
+                    signal.raise_signal(number)
+                    counted.append(message)
+
+    with pytest.raises(KeyboardInterrupt):
+        sends_two()
+    assert (counted, signal.getsignal(number)) == (["one"], before)
+
+
 def test_messages_that_are_never_acknowledged_are_no_success(
     tmp_path: Path, tweets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

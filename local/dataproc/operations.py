@@ -203,6 +203,7 @@ class Operations:
         parts = name.split("/")
         if len(parts) != 6 or parts[0:5:2] != ["projects", "regions", "operations"]:
             raise invalid(f"name: want projects/PROJECT/regions/REGION/operations/ID, got {name!r}")
+        validate.place(parts[1], parts[3])
         item = self._store.get(Key("operation", parts[1], parts[3], parts[5]))
         if item is None:
             raise not_found("Operation", name)
