@@ -24,11 +24,12 @@ from gcs_service import BINARY, Gcs, install, installed
 from gs_lives import lives_on_gs
 from local_gcs import start_gcs
 from pyspark.sql import DataFrame, SparkSession
+from second_way import second_way_in
 from services import LOCAL, free_port
 from started_jobs import dist, job_starts
 
 __all__ = ["begun_long_work", "dist", "gcloud_training", "job_starts", "lane", "lives_on_gs", "lost_executor"]
-__all__ += ["told_story"]  # fixtures from the modules beside
+__all__ += ["second_way_in", "told_story"]  # fixtures from the modules beside
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ["SENTIMENT_DRIVER_MEMORY"] = "2g"
