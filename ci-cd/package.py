@@ -8,6 +8,7 @@ import argparse
 import ast
 import base64
 import hashlib
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -79,12 +80,16 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def write_all(code: Path, output: Path) -> list[Path]:
-    """Write what the checkout of the folder `code` packs to into `output`; the files written, in order."""
+    """Write what the checkout of the folder `code` packs to into `output`; the files written, in order.
+
+    Each file is there whole or not at all: two deploys at once pack into the same folder.
+    """
     output.mkdir(parents=True, exist_ok=True)
     written = []
     for name, content in contents(code.parent).items():
-        written.append(output / name)
-        written[-1].write_bytes(content)
+        half = output / f".{name}.{os.getpid()}"
+        half.write_bytes(content)
+        written.append(half.replace(output / name))
     return written
 
 

@@ -1,18 +1,12 @@
 """The most telling faults of `make chaos` on one small stream: killed twice, fed poison, offered a corrupt model."""
 
-import json
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future
 
-import pandas as pd
 import pytest
-from broker import Broker
 from chaos import checks
 from chaos.lines_input import POISON
-from chaos.place import Place, World
-from chaos.stream import RUNS, Broken
-from chaos.zoo import Zoo
+from chaos.stream import Broken
+from chaos_story import Story
 from pyspark.sql import SparkSession
 
 from sentiment.serving import audit
@@ -20,58 +14,9 @@ from sentiment.serving import audit
 pytestmark = pytest.mark.spark
 
 
-@dataclass
-class Story:
-    """What the stream left behind.
-
-    Attributes:
-        place: its topics and folders, in the end.
-        drained: its predictions when it was drained.
-        drain_said: the output of that life.
-        last: its predictions after a commit was deleted and the stream started again.
-    """
-
-    place: Place
-    drained: pd.DataFrame
-    drain_said: str
-    last: pd.DataFrame
-
-
 @pytest.fixture(scope="module")
-def story(spark: SparkSession, broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    """Killed after Parquet with the champion moved, killed after Kafka, drained, started again without a commit."""
-    folder = tmp_path_factory.mktemp("chaos")
-    zoo = Zoo(folder)
-    zoo.make(spark, good=2, faults=["corrupt"], pyfunc=False)
-    world = World(folder, broker, zoo, random.Random(1))  # noqa: S311  no secret
-    place = Place(world, "short")
-    try:
-        place.feed(300)
-        stream = place.standing_at("after-parquet:1")
-        world.zoo.set_champion("2")
-        stream.kill()
-        place.standing_at("after-kafka:2").kill()
-
-        place.feed(100)
-        place.send([content for content, _ in POISON])
-        stream = place.start().wait_for(RUNS)
-        world.zoo.set_champion(world.zoo.bad["corrupt"])
-        stream.wait_for(f"version {world.zoo.bad['corrupt']} is not taken live")
-        place.feed(100)
-        place.await_all(stream, extra=len(POISON))
-        drain = place.checkpoint / "control" / "drain"
-        drain.parent.mkdir(exist_ok=True)
-        drain.write_text(json.dumps({}))
-        stream.ends(0)
-        drained = checks.rows(place.output)
-
-        last = max(place.manifests())
-        for name in (f"commits/{last}", f"commits/.{last}.crc"):
-            (place.checkpoint / name).unlink(missing_ok=True)
-        place.start("--available-now").ends(0)
-        yield Story(place, drained, stream.text, checks.rows(place.output))
-    finally:
-        place.close()
+def story(told_story: "Future[Story]") -> Story:
+    return told_story.result()
 
 
 def test_every_message_is_in_parquet_and_kafka_once_after_two_kills(story: Story) -> None:

@@ -1,40 +1,20 @@
 """The standalone cluster: started when jobs shall run there, healed when a part dies, executors that can be killed."""
 
-import os
 import re
-import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from concurrent.futures import Future
 from pathlib import Path
 
-import package
 import psutil
 import pytest
 import supervisor
 from cluster_service import Cluster
+from cluster_training import Training, executors
 from dataproc_server import Clients, Server, output, states, wait_for
 from dataproc_service import Dataproc
 from mlflow.tracking import MlflowClient
 from services import ServiceError, free_port, lives
-
-from sentiment import packing
-
-TWEETS = 800
-EXECUTOR = "CoarseGrainedExecutorBackend"
-
-
-def executors(cluster: Cluster) -> list[psutil.Process]:
-    """The executor processes that its workers run."""
-    found = []
-    for worker in cluster.workers:
-        for process in worker.family():
-            with suppress(psutil.Error):
-                if any(EXECUTOR in word for word in process.cmdline()):
-                    found.append(process)
-    return found
 
 
 def listening(processes: list[psutil.Process]) -> set[str]:
@@ -172,68 +152,16 @@ def test_a_dead_master_takes_the_workers_along_and_down_leaves_nothing(stack: St
     assert not listening([process for process in family if lives(process)])
 
 
-def train(cluster: Cluster, script: Path, tweets: Path, folder: Path) -> "subprocess.Popen[str]":
-    """The self-contained training job on the cluster: two executors of one core."""
-    settings = {
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.cores.max": "2",
-        "spark.executor.memory": "600m",
-        "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-    }
-    command = [str(Path(sys.executable).with_name("spark-submit")), "--master", cluster.url(), "--driver-memory", "1g"]
-    command += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
-    command += [str(script), "--input", str(tweets), "--output", str(folder / "models"), "--models"]
-    command += ["linearsvc", "--mlflow-uri", f"sqlite:///{folder}/mlflow.db"]
-    env = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
-    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 @pytest.mark.spark
-def test_an_executor_that_is_killed_while_it_trains_costs_nothing(
-    cluster: Cluster, sample_csv: Path, tmp_path: Path
-) -> None:
-    packed = packing.zipped(package.CODE / "sentiment")
-    name = "sentiment_multimodel.py"
-    script = tmp_path / name
-    script.write_text(package.self_contained(name, (package.CODE / name).read_text(encoding="utf-8"), packed))
-    tweets = tmp_path / "tweets.csv"
-    rows = sample_csv.read_text(encoding="utf-8").splitlines(keepends=True)[:TWEETS]
-    tweets.write_text("".join(rows), encoding="utf-8")
-    process = train(cluster, script, tweets, tmp_path)
-    said: list[str] = []
-    killed: list[int] = []
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            said.append(line)
-            if line.endswith("linearsvc ...\n"):  # the features lie in the executors, a fit has begun
-                victim = executors(cluster)[0]
-                victim.kill()
-                killed.append(victim.pid)
-                assert not any(line.count("linearsvc: ") for line in said), "it was killed too late to show anything"
-        code = process.wait(60)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    text = "".join(said)
-    assert code == 0, text[-3000:]
-    assert len(killed) == 1
-    assert re.search(r"Lost executor \d", text), text[-3000:]
-    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db", f"sqlite:///{tmp_path}/mlflow.db")
+def test_an_executor_that_is_killed_while_it_trains_costs_nothing(lost_executor: "Future[Training]") -> None:
+    found = lost_executor.result()
+    assert found.code == 0, found.said[-3000:]
+    assert len(found.killed) == 1
+    assert re.search(r"Lost executor \d", found.said), found.said[-3000:]
+    client = MlflowClient(found.uri, found.uri)
     for model in ("linearsvc", "best"):
-        found = client.search_model_versions(f"name='twitter-sentiment-model-{model}'")
-        assert [str(version.version) for version in found] == ["1"]
-        run_id = found[0].run_id
+        versions = client.search_model_versions(f"name='twitter-sentiment-model-{model}'")
+        assert [str(version.version) for version in versions] == ["1"]
+        run_id = versions[0].run_id
         assert run_id is not None
         assert client.get_run(run_id).data.metrics["accuracy"] > 0.5

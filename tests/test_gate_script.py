@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sentiment.live.ledger import open_ledger
 
 pytestmark = pytest.mark.spark
 
+Promoting = tuple[str, Path, "subprocess.Popen[str]"]
 SCRIPT = Path(__file__).parent.parent / "ci-cd" / "promote-model.py"
 
 
@@ -45,21 +47,17 @@ def start(shelf: Shelf, model: str, ledger: Path, *more: str) -> "subprocess.Pop
     )
 
 
-def test_a_good_challenger_is_promoted(shelf: Shelf, tmp_path: Path) -> None:
-    model = shelf.stand("good")
-    process = start(shelf, model, tmp_path / "ledger", "--max-latency-ratio", "50")
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
-    assert out.splitlines()[-1] == "promoted: version 2 is the champion (entry 2, was version 1)"
-    assert "passed: regression: accuracy of challenger minus champion +0.0500" in out
-    steps = ["starting Spark", "loading the champion, version 1", "loading the challenger, version 2", "timing batches"]
-    assert [step for step in steps if step not in err] == []
-    assert err.index(steps[1]) < err.index(steps[2])
-    assert shelf.aliases(model)["champion"] == "2"
-    entries = open_ledger(shelf.client, model, str(tmp_path / "ledger")).entries()
-    assert [entry.action for entry in entries] == ["found", "promoted"]
+@pytest.fixture(scope="module")
+def promoting(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Promoting]:
+    """A gate at work while the other tests have theirs; the last test takes what came of it."""
+    model, ledger = shelf.stand("good"), tmp_path_factory.mktemp("promoting") / "ledger"
+    process = start(shelf, model, ledger, "--max-latency-ratio", "50")
+    yield model, ledger, process
+    process.kill()
+    process.communicate()
 
 
+@pytest.mark.usefixtures("promoting")
 def test_a_trial_that_is_killed_is_told_and_moves_nothing(shelf: Shelf, tmp_path: Path) -> None:
     model = shelf.stand("good")
     before = shelf.aliases(model)
@@ -97,12 +95,26 @@ def test_a_decision_is_written_for_programs_and_then_no_failure(shelf: Shelf, tm
     model, verdict = shelf.stand("good"), tmp_path / "gate" / "verdict.json"
     asked = ["--model-version", "1"]
     process = start(shelf, model, tmp_path / "ledger", *asked, "--verdict", str(verdict))
+    plain = start(shelf, model, tmp_path / "ledger", *asked)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     line = "kept: version 1 is the champion already"
     assert out.splitlines() == [line]
     found = json.loads(verdict.read_text(encoding="utf-8"))
     assert found == {"promoted": False, "challenger": "1", "champion": "1", "lines": [line]}
-    process = start(shelf, model, tmp_path / "ledger", *asked)
-    out, err = process.communicate(timeout=120)
-    assert (process.returncode, out.splitlines()) == (3, [line]), err
+    out, err = plain.communicate(timeout=120)
+    assert (plain.returncode, out.splitlines()) == (3, [line]), err
+
+
+def test_a_good_challenger_is_promoted(shelf: Shelf, promoting: Promoting) -> None:
+    model, ledger, process = promoting
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert out.splitlines()[-1] == "promoted: version 2 is the champion (entry 2, was version 1)"
+    assert "passed: regression: accuracy of challenger minus champion +0.0500" in out
+    steps = ["starting Spark", "loading the champion, version 1", "loading the challenger, version 2", "timing batches"]
+    assert [step for step in steps if step not in err] == []
+    assert err.index(steps[1]) < err.index(steps[2])
+    assert shelf.aliases(model)["champion"] == "2"
+    entries = open_ledger(shelf.client, model, str(ledger)).entries()
+    assert [entry.action for entry in entries] == ["found", "promoted"]

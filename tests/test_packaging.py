@@ -4,60 +4,17 @@ import ast
 import io
 import os
 import shutil
-import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import package
 import pytest
 from pyspark.sql import SparkSession
+from started_jobs import ASK, EACH, FORMS, GATE, HELP, NAMES, SCRIPTS, Dist, Starts, run
 
 from sentiment import packing
 from sentiment.session import session
-
-GATE = package.CODE.parent / package.GATE
-SCRIPTS = [*sorted(package.CODE.glob("*.py")), GATE]
-NAMES = [script.name for script in SCRIPTS]
-
-
-@dataclass
-class Dist:
-    """What was packed, and from where: `submit` finds a job's arguments in either form."""
-
-    code: Path
-    folder: Path
-
-    def job(self, form: str, name: str) -> list[str]:
-        if form == "self-contained":
-            return [str(self.folder / name)]
-        return ["--py-files", str(self.folder / "sentiment.zip"), str(self.code / name)]
-
-
-@pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Dist:
-    """The packed tree; the scripts of code/ lie apart from the package, as they do once they are uploaded."""
-    root = tmp_path_factory.mktemp("packaging")
-    (root / "code").mkdir()
-    for script in SCRIPTS:
-        shutil.copy(script, root / "code")
-    package.write_all(package.CODE, root / "dist")
-    return Dist(root / "code", root / "dist")
-
-
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command in `folder` with nothing of this process's Python or Spark settings."""
-    home = {name: os.environ[name] for name in ("HOME", "JAVA_HOME", "TMPDIR") if name in os.environ}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**home, "PATH": path, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300)
-
-
-def submit(job: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    spark_submit = str(Path(sys.executable).with_name("spark-submit"))
-    settings = ["--master", "local[1]", "--driver-memory", "1g", "--conf", "spark.ui.enabled=false"]
-    return run([spark_submit, *settings, *job], folder)
 
 
 def test_the_same_tree_gives_the_same_bytes_wherever_and_whenever_it_is_packed(tmp_path: Path) -> None:
@@ -119,18 +76,6 @@ def test_a_script_without_the_package_says_in_one_line_what_to_submit(script: Pa
     assert "--py-files dist/sentiment.zip" in done.stderr
 
 
-# One process for them all: what --py-files does for the first it does for the others.
-EACH = """
-import pathlib, runpy, sys
-for script in sorted(pathlib.Path(sys.argv[1]).glob("*.py")):
-    sys.argv = [script.name, "--help"]
-    try:
-        runpy.run_path(str(script), run_name="__main__")
-    except SystemExit as end:
-        assert end.code == 0, (script, end.code)
-"""
-
-
 @pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
 def test_no_script_is_named_like_a_module_of_the_standard_library(script: Path) -> None:
     assert script.stem not in sys.stdlib_module_names
@@ -138,59 +83,32 @@ def test_no_script_is_named_like_a_module_of_the_standard_library(script: Path) 
 
 @pytest.mark.spark
 @pytest.mark.parametrize("name", NAMES)
-def test_spark_submit_starts_every_script_from_an_empty_folder(dist: Dist, name: str, tmp_path: Path) -> None:
-    done = submit([*dist.job("self-contained", name), "--help"], tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"usage: {name} ")
-    assert list(tmp_path.iterdir()) == []
+def test_spark_submit_starts_every_script_from_an_empty_folder(job_starts: Starts, name: str) -> None:
+    start = job_starts[HELP + name].result()
+    assert start.done.returncode == 0, start.done.stderr
+    assert start.done.stdout.startswith(f"usage: {name} ")
+    assert list(start.folder.iterdir()) == []
 
 
 @pytest.mark.spark
-def test_every_script_finds_the_package_in_py_files(dist: Dist, tmp_path: Path) -> None:
-    (tmp_path / "each.py").write_text(EACH, encoding="utf-8")
-    done = submit([*dist.job("py-files", "each.py")[:-1], str(tmp_path / "each.py"), str(dist.code)], tmp_path)
+def test_every_script_finds_the_package_in_py_files(job_starts: Starts) -> None:
+    done = job_starts[EACH].result().done
     assert done.returncode == 0, done.stderr
     told = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("usage: ")]
     assert told == sorted(NAMES)
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("form", ["self-contained", "py-files"])
-def test_spark_submit_runs_a_job_from_an_empty_folder(dist: Dist, form: str, tmp_path: Path) -> None:
-    rows = [
-        f'"{target}","{n}","","NO_QUERY","user","tweet {n} of mood {target}"' for n in range(120) for target in (0, 4)
-    ]
-    (tmp_path / "tweets.csv").write_text("\n".join(rows) + "\n", encoding="latin-1")
-    job = dist.job(form, "preprocess.py")
-    done = submit([*job, "--input", "tweets.csv", "--output", "clean"], tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "clean" / "data_report.json").is_file()
-
-
-ASK_A_WORKER = '''"""Ask a worker for the package."""
-
-import sys
-
-from sentiment.session import session
-
-
-def where(_: int) -> str:
-    import sentiment
-
-    return sentiment.__file__
-
-
-if __name__ == "__main__":
-    print(session("ask").sparkContext.parallelize([0], 1).map(where).first())
-    print(sys.path[0])
-'''
+@pytest.mark.parametrize("form", FORMS)
+def test_spark_submit_runs_a_job_from_an_empty_folder(job_starts: Starts, form: str) -> None:
+    start = job_starts[form].result()
+    assert start.done.returncode == 0, start.done.stderr
+    assert (start.folder / "clean" / "data_report.json").is_file()
 
 
 @pytest.mark.spark
-def test_a_self_contained_script_takes_the_package_to_the_workers_and_leaves_nothing(tmp_path: Path) -> None:
-    packed = packing.zipped(package.CODE / "sentiment")
-    (tmp_path / "ask.py").write_text(package.self_contained("ask.py", ASK_A_WORKER, packed), encoding="utf-8")
-    done = submit(["ask.py"], tmp_path)
+def test_a_self_contained_script_takes_the_package_to_the_workers_and_leaves_nothing(job_starts: Starts) -> None:
+    done = job_starts[ASK].result().done
     assert done.returncode == 0, done.stderr
     worker, driver = done.stdout.splitlines()[-2:]
     assert f"/{Path(driver).name}/sentiment/" in worker

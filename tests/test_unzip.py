@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from services import ROOT
 
 from sentiment.jobs import DataError
 from sentiment.transfer.archive import DamagedError, unzip
@@ -140,7 +141,9 @@ def test_a_disk_that_takes_no_more_is_one_line(archive: Callable[[Fill], Path], 
         "run(lambda: print(unzip(Path(sys.argv[1]), Path(sys.argv[2]), 1.0)))"
     )
     command = [sys.executable, "-c", tried, str(path), str(tmp_path / "out")]
-    done = subprocess.run(command, env={"PYTHONPATH": "code"}, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, env={"PYTHONPATH": str(ROOT / "code")}, capture_output=True, text=True, check=False, timeout=60
+    )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "cannot be unzipped into" in done.stderr
     assert {*files(tmp_path)} == {"out/it.zip"}

@@ -17,6 +17,7 @@ from cutting_proxy import CuttingProxy
 from gcs_service import Gcs
 from json_answers import JsonHandler
 from local_gcs import start_gcs
+from services import ROOT
 
 pytest.importorskip("google.cloud.storage")
 from sentiment.jobs import DataError
@@ -204,7 +205,7 @@ def test_without_credentials_the_way_to_log_in_is_told_and_no_metadata_server_is
         "from sentiment.jobs import run; from sentiment.transfer.bucket import Bucket; "
         "run(lambda: print(Bucket('somebody').objects('x/')))"
     )
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_GCE_CHECK": "true", "PYTHONPATH": "code"}
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_GCE_CHECK": "true", "PYTHONPATH": str(ROOT / "code")}
     env["CLOUDSDK_CONFIG"] = str(tmp_path)
     began = time.monotonic()
     done = subprocess.run(

@@ -1,6 +1,7 @@
 """The surroundings of one line: its topics, its folders, its streams, and what they must have written in the end."""
 
 import json
+import os
 import random
 import shutil
 import threading
@@ -28,13 +29,18 @@ UNDER_LOAD = 2_000
 
 @dataclass
 class World:
-    """What all lines share."""
+    """What all lines share.
+
+    Attributes:
+        environ: the environment of every driver: this process's as it was at first.
+    """
 
     folder: Path
     broker: Broker
     zoo: zoo.Zoo
     random: random.Random
     kills: int = 25
+    environ: dict[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
 @dataclass
@@ -80,7 +86,7 @@ class Place:
         } | changed
         words = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items() if value is not None]
         log = self.folder / f"life-{len(self.streams)}.log"
-        stream = Stream(log, [*words, *extra], env, master, code)
+        stream = Stream(log, [*words, *extra], env, master, code, self.world.environ)
         self.streams.append(stream)
         return stream
 

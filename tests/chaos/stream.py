@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,17 +35,24 @@ class Stream:
     Args:
         log: file of its output.
         arguments: of the serving script.
-        env: variables beside those of this process.
+        env: variables beside those of `base`.
         master: start it by spark-submit with this master; empty: by plain python.
         code: folder of the scripts and the package.
+        base: its environment otherwise; this process's own where none is given.
     """
 
     def __init__(
-        self, log: Path, arguments: list[str], env: dict[str, str] | None = None, master: str = "", code: Path = CODE
+        self,
+        log: Path,
+        arguments: list[str],
+        env: dict[str, str] | None = None,
+        master: str = "",
+        code: Path = CODE,
+        base: Mapping[str, str] = os.environ,
     ) -> None:
         self.log = log
         connectors = ",".join(path for path in jars.connector_jars() if "gcs" not in path)
-        variables = {**os.environ, "SENTIMENT_DRIVER_MEMORY": "1g", "SPARK_LOCAL_IP": "127.0.0.1", **(env or {})}
+        variables = {**base, "SENTIMENT_DRIVER_MEMORY": "1g", "SPARK_LOCAL_IP": "127.0.0.1", **(env or {})}
         variables |= {"PYSPARK_PYTHON": sys.executable, "JAVA_TOOL_OPTIONS": SHORT_LIVED}
         variables["PATH"] = f"{Path(sys.executable).parent}:{variables['PATH']}"
         if master:

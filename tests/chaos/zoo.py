@@ -76,6 +76,12 @@ class Zoo:
         self.set_champion("1")
         self._list.write_text(json.dumps(bad))
 
+    def copied(self, folder: Path) -> "Zoo":
+        """A registry of its own with the same versions, for who moves the champion beside others."""
+        for path in (self.folder / "registry.db", self._list):
+            shutil.copy(path, folder)
+        return Zoo(folder)
+
     def _save_pyfunc(self, target: Path) -> None:
         """A model that scores in Python workers, with a word that makes it slow."""
         code = self.folder / "pyfunc_model.py"

@@ -1,0 +1,78 @@
+"""One small stream that meets the most telling faults of `make chaos`, for test_chaos_short.py."""
+
+import json
+import random
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pandas as pd
+import pytest
+from beside import under_way
+from broker import Broker
+from chaos import checks
+from chaos.lines_input import POISON
+from chaos.place import Place, World
+from chaos.stream import RUNS
+from chaos.zoo import Zoo
+
+
+@dataclass
+class Story:
+    """What the stream left behind.
+
+    Attributes:
+        place: its topics and folders, in the end.
+        drained: its predictions when it was drained.
+        drain_said: the output of that life.
+        last: its predictions after a commit was deleted and the stream started again.
+    """
+
+    place: Place
+    drained: pd.DataFrame
+    drain_said: str
+    last: pd.DataFrame
+
+
+@pytest.fixture(scope="session")
+def told_story(
+    lane: ThreadPoolExecutor, broker: Broker, zoo: Zoo, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["Future[Story]"]:
+    """The story, with a registry of its own."""
+    folder = tmp_path_factory.mktemp("chaos")
+    world = World(folder, broker, zoo.copied(folder), random.Random(1))  # noqa: S311  no secret
+    with under_way(lane, lambda: tell(Place(world, "short"))) as story:
+        yield story
+
+
+def tell(place: Place) -> Story:
+    """Killed after Parquet with the champion moved, killed after Kafka, drained, started again without a commit."""
+    zoo = place.world.zoo
+    try:
+        zoo.set_champion("1")
+        place.feed(300)
+        stream = place.standing_at("after-parquet:1")
+        zoo.set_champion("2")
+        stream.kill()
+        place.standing_at("after-kafka:2").kill()
+
+        place.feed(100)
+        place.send([content for content, _ in POISON])
+        stream = place.start().wait_for(RUNS)
+        zoo.set_champion(zoo.bad["corrupt"])
+        stream.wait_for(f"version {zoo.bad['corrupt']} is not taken live")
+        place.feed(100)
+        place.await_all(stream, extra=len(POISON))
+        drain = place.checkpoint / "control" / "drain"
+        drain.parent.mkdir(exist_ok=True)
+        drain.write_text(json.dumps({}))
+        stream.ends(0)
+        drained = checks.rows(place.output)
+
+        last = max(place.manifests())
+        for name in (f"commits/{last}", f"commits/.{last}.crc"):
+            (place.checkpoint / name).unlink(missing_ok=True)
+        place.start("--available-now").ends(0)
+        return Story(place, drained, stream.text, checks.rows(place.output))
+    finally:
+        place.close()

@@ -1,0 +1,63 @@
+"""The README's second way in, word for word but for the environment, for test_training_job.py."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from beside import under_way
+from services import ROOT
+
+
+@dataclass
+class SecondWay:
+    """The folder that stood for the checkout, and what was printed."""
+
+    folder: Path
+    printed: str
+
+
+@pytest.fixture(scope="session")
+def second_way_in(
+    lane: ThreadPoolExecutor, sample_csv: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["Future[SecondWay]"]:
+    """2,000 generated tweets, preprocessed, divided and trained on, on one core."""
+    folder = tmp_path_factory.mktemp("second-way")
+    shutil.copytree(ROOT / "code", folder / "code", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "data_raw").mkdir()
+    shutil.copy(sample_csv, folder / "data_raw")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    ours = ("MLFLOW_", "PYSPARK_", "SPARK_")  # what this process's own Spark and MLflow have set
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    environment |= {"PATH": path, "PYSPARK_SUBMIT_ARGS": "--master local[1] pyspark-shell"}
+    environment |= {"SPARK_SUBMIT_OPTS": os.environ["SPARK_SUBMIT_OPTS"]}  # conftest.py's, for speed
+    with under_way(lane, lambda: _walked(folder, environment)) as way:
+        yield way
+
+
+def _walked(folder: Path, environment: dict[str, str]) -> SecondWay:
+    command = ["bash", "-ec", "\n".join(_commands()[3:])]
+    ended = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    return SecondWay(folder, ended.stdout)
+
+
+def _commands() -> list[str]:
+    block = re.search(r"<!-- tests/test_training_job.py.*?```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert block is not None
+    commands = block.group(1).strip().splitlines()
+    assert commands[:3] == [
+        "python3 -m venv env/venv",
+        ". env/venv/bin/activate",
+        "pip install -r requirements.txt",
+    ]
+    assert [command.split()[1] for command in commands[3:]] == [
+        f"code/{script}.py" for script in ("preprocess", "create_splits", "train_and_log")
+    ]
+    return commands
