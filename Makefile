@@ -1,6 +1,6 @@
 # `make help` lists the targets. Java 17 and Python 3.11 are all that has to be there; everything else goes into .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup run promote rollback history serve drain report up down status reset test check security test-spark35 test-cicd test-dags chaos bench-serve bench-train package docs lock clean
+.PHONY: help setup run promote rollback history serve drain report up down status reset test check security test-spark35 test-cicd test-dags chaos bench bench-serve bench-train package docs lock clean
 # ARGS goes to the command behind a target. DATA and TRAIN_ARGS reach local/run.sh through the environment,
 # where spaces do no harm.
 ARGS ?=
@@ -62,7 +62,7 @@ test: ## Run the tests (ARGS="-k name", ...)
 	@local/setup.sh dev
 	.venv/bin/python -m pytest $(ARGS)
 
-check: ## Style, types, shell scripts, the workflow, and whether docs/commands.md is up to date
+check: ## Style, types, shell scripts, the workflow, and whether docs/commands.md and docs/performance.md are up to date
 	@local/setup.sh dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -70,6 +70,7 @@ check: ## Style, types, shell scripts, the workflow, and whether docs/commands.m
 	.venv/bin/shellcheck -x .ci/run $$(find . -path './.*' -prune -o -path ./env -prune -o -name '*.sh' -print)
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv/bin/python ci-cd/document_commands.py --check
+	.venv/bin/python benchmarks/performance_page.py --check
 
 security: ## Secrets, bandit's rules, known vulnerabilities (wants the network, or ARGS=--offline), SBOM in dist/
 	@local/setup.sh dev
@@ -90,6 +91,10 @@ test-dags: ## Run every DAG whole against local services: real spark-submits on 
 chaos: ## Do every fault to a stream and see that no message is lost or doubled (ARGS="--only points,frozen")
 	@local/setup.sh
 	PYTHONPATH=code:local:tests .venv/bin/python -m chaos $(ARGS)
+
+bench: ## Run all benchmarks (hours; ARGS="--only trees,swaps", "--short"), then write docs/performance.md
+	@local/setup.sh
+	.venv/bin/python benchmarks/all.py $(ARGS)
 
 bench-serve: ## Rows per second and latency of the stream beside what one would write instead (ARGS="...")
 	@local/setup.sh

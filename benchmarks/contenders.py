@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,14 +82,14 @@ class Contenders:
             rows.append(Row(OURS, job, measured.seconds, peak_bytes=measured.peak_bytes))
         return splits, rows
 
-    def ours(self, name: str, splits: Path, heap: str) -> tuple[list[Row], Path]:
+    def ours(self, name: str, splits: Path, heap: str, models: Sequence[str] = MODELS) -> tuple[list[Row], Path]:
         """Our training as anybody runs it, registry and all: its rows, and the folder of its results."""
         output = self.work / name / "models"
         output.parent.mkdir(exist_ok=True)
         measured = self.run(
             f"{name} ours",
             ROOT / "code" / "train_and_log.py",
-            *("--data", splits, "--output", output),
+            *("--data", splits, "--output", output, "--models", ",".join(models)),
             *("--mlflow-uri", f"sqlite:///{self.work / name / 'mlflow.db'}"),
             heap=heap,
         )

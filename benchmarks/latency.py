@@ -59,6 +59,35 @@ class Background:
             processes.kill(self.process)
 
 
+class Feed:
+    """Messages into a topic at a steady rate, from a thread of its own; each id ends with its moment."""
+
+    def __init__(self, bootstrap: str, topic: str, rate: int) -> None:
+        self.count = 0
+        self._topic, self._rate = topic, rate
+        self._producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5})
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+
+    def __enter__(self) -> "Feed":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._producer.flush()
+
+    def _send(self) -> None:
+        began = time.monotonic()
+        while not self._ended.is_set():
+            while self.count < (time.monotonic() - began) * self._rate:
+                text = f"a good day to you, number {self.count}, and a sad one for rain"
+                _send(self._producer, self._topic, self.count, text, f"{time.time():.6f}")
+                self.count += 1
+            self._producer.poll(0.002)
+
+
 def fill(bootstrap: str, topic: str, texts: list[str], count: int) -> None:
     """Send `count` tweets, beginning again when they are at their end."""
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 50})
@@ -69,37 +98,19 @@ def fill(bootstrap: str, topic: str, texts: list[str], count: int) -> None:
 
 def measure(bootstrap: str, source: str, target: str, rate: int, seconds: int, stream: Background) -> dict[str, float]:
     """Latency of committed predictions in seconds: p50, p95, p99, and how many were counted."""
-    ended, latencies = threading.Event(), []
-    sent = {"count": 0}
-
-    def send() -> None:
-        producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5})
-        began = time.monotonic()
-        while not ended.is_set():
-            while sent["count"] < (time.monotonic() - began) * rate:
-                text = f"a good day to you, number {sent['count']}, and a sad one for rain"
-                _send(producer, source, sent["count"], text, f"{time.time():.6f}")
-                sent["count"] += 1
-            producer.poll(0.002)
-        producer.flush()
-
+    latencies: list[float] = []
     settings = {"bootstrap.servers": bootstrap, "group.id": "latency", "isolation.level": "read_committed"}
     consumer = Consumer({**settings, "fetch.wait.max.ms": 20})
     parts = consumer.list_topics(target, timeout=20).topics[target].partitions
     consumer.assign([TopicPartition(target, part, 0) for part in parts])
-    sender = threading.Thread(target=send, daemon=True)
-    sender.start()
     began = time.monotonic()
-    try:
+    with Feed(bootstrap, source, rate):
         while time.monotonic() - began < WARM_SECONDS + seconds:
             stream.check()
             for message in consumer.consume(1000, timeout=0.05):
                 if time.monotonic() - began > WARM_SECONDS and not message.error():
                     latencies.append(time.time() - float(json.loads(message.value() or b"")["id"].partition("@")[2]))
-    finally:
-        ended.set()
-        sender.join()
-        consumer.close()
+    consumer.close()
     if len(latencies) < seconds * rate / 2:
         raise DataError(f"want {seconds * rate} predictions in {seconds} s, found {len(latencies)}")
     cuts = statistics.quantiles(latencies, n=100)

@@ -6,27 +6,23 @@ splits is not counted. Peak memory is resident memory summed over the tree, look
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "code")]
 
-from benchmarks import figures, processes  # noqa: E402
+from benchmarks import figures, record  # noqa: E402
 from benchmarks.contenders import Contenders, paired_with_scikit  # noqa: E402
 from benchmarks.figures import PLAIN_SPARK, SCIKIT, Row  # noqa: E402
 from sentiment import arguments, jobs  # noqa: E402
 
 PEERS = {"plain-spark": PLAIN_SPARK, "scikit-learn": SCIKIT}
-SHARED = ROOT.parent / "shared"
-REAL_TWEETS = SHARED / "data/sentiment140/tweets.csv.gz"
 
 
 def compare(bench: Contenders, args: argparse.Namespace) -> dict[str, Any]:
@@ -72,22 +68,6 @@ def scale(bench: Contenders, args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def existing(text: str) -> Path:
-    """A file that is there."""
-    if not Path(text).is_file():
-        raise argparse.ArgumentTypeError(f"want a file, found none at {text!r}")
-    return Path(text).resolve()
-
-
-def new_folder(text: str) -> Path:
-    """A folder that is made here, so that nothing of an earlier run is taken for this one's."""
-    try:
-        Path(text).mkdir(parents=True)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"want a new folder, got {text!r}: {error.strerror}") from None
-    return Path(text).resolve()
-
-
 def sizes(text: str) -> list[int]:
     """Numbers of rows, separated by commas."""
     parse: Callable[[str], int] = arguments.whole(1000)
@@ -97,8 +77,7 @@ def sizes(text: str) -> list[int]:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = arguments.parser(__doc__)
     whole = arguments.whole(1)
-    data = os.environ.get("DATA") or str(REAL_TWEETS)
-    parser.add_argument("--data", type=existing, default=data, help="CSV of tweets (.csv or .csv.gz)")
+    record.add_data(parser)
     parser.add_argument(
         "--skip-peers", type=arguments.one_of(list(PEERS)), default=[], help=f"peers to leave out: {', '.join(PEERS)}"
     )
@@ -109,9 +88,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--scaling", type=sizes, default=[], help="numbers of rows for the scaling table, e.g. 100000")
     parser.add_argument("--scaling-only", action="store_true", help="leave out the comparison")
     parser.add_argument("--scaling-heap", default="6g", help="driver heap for the scaling table")
-    bulk = os.environ.get("BULK_TOOL") or SHARED / "tools/bulk_tweets.py"
-    parser.add_argument("--bulk-tool", type=Path, default=bulk, help="makes large CSVs: --rows N --output FILE")
-    parser.add_argument("--work", type=new_folder, help="keep splits, models and logs in this new folder")
+    record.add_bulk_tool(parser)
+    parser.add_argument("--work", type=record.new_folder, help="keep splits, models and logs in this new folder")
+    record.add_json(parser)
     args = parser.parse_args(argv)
     if args.scaling and not args.bulk_tool.is_file():
         parser.error(f"--bulk-tool: want a script that makes large CSVs, found none at {args.bulk_tool}")
@@ -122,11 +101,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    began = datetime.now(UTC)
-    result: dict[str, Any] = {"began": began.isoformat(timespec="seconds"), "machine": processes.machine()}
-    result["arguments"] = {
-        key: value if isinstance(value, int | list) else str(value) for key, value in vars(args).items()
-    }
+    written = record.Record("train", args)
+    result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="bench-train-") as temporary:
         work = args.work or Path(temporary)
         bench = Contenders(work, cores=args.cores, heap=args.heap, peer_limit=args.peer_limit)
@@ -134,10 +110,7 @@ def main(argv: list[str] | None = None) -> None:
             result["comparison"] = compare(bench, args)
         if args.scaling:
             result["scaling"] = scale(bench, args)
-    path = ROOT / "benchmarks" / "results" / f"train-{began:%Y%m%dT%H%M%SZ}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    show(result, path)
+    show(result, written.write(**result))
 
 
 def show(result: dict[str, Any], path: Path) -> None:

@@ -4,6 +4,7 @@
 #   local/setup.sh            .venv from requirements.txt
 #   local/setup.sh dev        the same, and requirements-dev.txt (pytest, ruff, mypy)
 #   local/setup.sh spark35    .venv-spark35 from requirements-spark35.txt
+#   local/setup.sh bench      .venv-bench from requirements-bench.txt (a peer of `make bench`)
 #   local/setup.sh uv         .venv with the installer alone, for `make lock`
 #   local/setup.sh --check    says which Python and Java it would take, and makes nothing
 #
@@ -147,9 +148,13 @@ case ${1:-run} in
     find_java
     install spark35 requirements-spark35.txt
     ;;
+  bench)
+    venv=.venv-bench
+    install bench requirements-bench.txt
+    ;;
   uv) make_venv ;;
   *)
-    echo "setup: want nothing or one of dev, spark35, uv, --check; got '$1'" >&2
+    echo "setup: want nothing or one of dev, spark35, bench, uv, --check; got '$1'" >&2
     exit 2
     ;;
 esac

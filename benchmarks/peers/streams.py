@@ -1,4 +1,4 @@
-"""Streams that a user would write instead: no model at all, plain transform, spark_udf. Spark's own sources and sinks.
+"""Streams that a user would write instead: no model, plain transform (to Kafka too), spark_udf. Spark's own sinks.
 
 None of them promises what the suite's stream does: the append in foreachBatch doubles rows on a replay, and no row
 names its model.
@@ -18,7 +18,7 @@ FIELDS = "id STRING, text STRING, timestamp STRING, label DOUBLE"
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("peer", choices=["no-model", "transform", "spark-udf"])
+    parser.add_argument("peer", choices=["no-model", "transform", "transform-kafka", "spark-udf"])
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--topic", required=True)
     parser.add_argument("--per-batch", type=int, required=True)
@@ -53,12 +53,21 @@ def main() -> None:
     output, checkpoint = f"{args.work}/out", f"{args.work}/checkpoint"
     if args.peer == "no-model":
         writer = messages.writeStream.format("parquet").option("path", output)
-    elif args.peer == "transform":
+    elif args.peer.startswith("transform"):
         model = PipelineModel.load(f"{args.model}/sparkml")
 
         def append(batch: DataFrame, _number: int) -> None:
             scored = model.transform(batch).withColumn("score", vector_to_array(F.col("probability"))[1])
-            scored.drop("probability").write.mode("append").parquet(output)
+            scored = scored.drop("probability")
+            if args.peer == "transform":
+                scored.write.mode("append").parquet(output)
+                return
+            scored.persist()
+            scored.write.mode("append").parquet(output)
+            records = scored.select(F.col("id").alias("key"), F.to_json(F.struct("*")).alias("value"))
+            sink = records.write.format("kafka").option("kafka.bootstrap.servers", args.bootstrap)
+            sink.option("topic", "predictions").save()
+            scored.unpersist()
 
         writer = tweets.writeStream.foreachBatch(append)
     else:

@@ -1,0 +1,134 @@
+"""Write docs/performance.md and its plots from benchmarks/published.json, or check that they are up to date."""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "code")]
+
+from benchmarks import page_tables, pictures  # noqa: E402
+from benchmarks.claims import Sections  # noqa: E402
+from benchmarks.wanted import CLAIMS  # noqa: E402
+
+PUBLISHED = ROOT / "benchmarks" / "published.json"
+PAGE = ROOT / "docs" / "performance.md"
+PICTURES = ROOT / "docs" / "performance"
+DONE = "done"
+INTRODUCTION = """# Performance
+
+What `make bench` measured, beside what one would use instead; peers of one table ran in the same run, on the same rows.
+Written from `benchmarks/published.json` by `benchmarks/performance_page.py`; `make check` compares. A figure that
+misses what is wanted of it stands here as missed; what was not measured stands here as not run.
+"""
+
+
+def done(kept: dict[str, Any]) -> Sections:
+    """Figures of the sections that were done whole, by name."""
+    entries = kept["sections"].items()
+    return {name: entry["figures"] for name, entry in entries if entry["outcome"] == DONE and not entry["short"]}
+
+
+def taken(kept: dict[str, Any], names: tuple[str, ...]) -> str:
+    """When, at which revision and beside which load the sections were measured, in one line."""
+    said = []
+    for name in names:
+        entry = kept["sections"].get(name)
+        if entry is None or entry["outcome"] != DONE or entry["short"]:
+            said.append(f"{name}: not run")
+        else:
+            moment = entry["began"][:16].replace("T", " ")
+            said.append(f"{name}: {moment} UTC, revision {entry['revision']}, load before {entry['load_before']:.1f}")
+    return "; ".join(said) + "."
+
+
+def page(kept: dict[str, Any]) -> str:
+    """The whole text of docs/performance.md."""
+    sections = done(kept)
+    machine = kept["machine"]
+    described = [
+        [name.replace("_", " "), str(value)] for name, value in machine.items() if name != "load_at_start" and value
+    ]
+    claims = []
+    for claim in CLAIMS:
+        found = claim.found(sections)
+        shown = "" if found is None else claim.shown.format(found)
+        claims.append([claim.what, claim.limit(), shown, claim.verdict(sections)])
+    parts = [INTRODUCTION]
+    parts.append(
+        "## Wanted and reached\n\n" + page_tables.table(("figure", "wanted", "found", ""), claims, left=4) + "\n"
+    )
+    parts.append(NOISE)
+    for title, names, write, picture in page_tables.PARTS:
+        body = write(sections) if any(name in sections for name in names) else "Not run."
+        shown = f"\n![{title}](performance/{picture}.svg)\n" if picture and drawable(picture, sections) else ""
+        parts.append(f"## {title}\n\n{body}\n{shown}\n_{taken(kept, names)}_\n")
+    parts.append("## The machine\n\n" + page_tables.table(("", ""), described, left=2) + "\n")
+    return "\n".join(parts)
+
+
+NOISE = """A figure is of one run where its table gives no range; where it does, the median of the runs is shown. *Load
+before* is the machine's one-minute load average as the section began: above 1 something else was at work, or the
+section before had just ended.
+"""
+
+
+def drawable(name: str, sections: Sections) -> bool:
+    """Whether what the picture shows was measured."""
+    return pictures.PICTURES[name][0] in sections
+
+
+def drawn(sections: Sections) -> dict[str, pictures.Drawn]:
+    """The pictures by the names of their files."""
+    names = (name for name in pictures.PICTURES if drawable(name, sections))
+    return {f"{name}.svg": pictures.PICTURES[name][1](sections) for name in names}
+
+
+def publish(results: Path) -> None:
+    """Make the page from a run's figures: they become benchmarks/published.json."""
+    if results.resolve() != PUBLISHED:
+        shutil.copyfile(results, PUBLISHED)
+    kept = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    PAGE.write_text(page(kept), encoding="utf-8")
+    PICTURES.mkdir(exist_ok=True)
+    for old in PICTURES.glob("*.svg"):
+        old.unlink()
+    for name, picture in drawn(done(kept)).items():
+        (PICTURES / name).write_text(pictures.svg(picture), encoding="utf-8")
+    print(PAGE.relative_to(ROOT))
+
+
+def stale() -> list[str]:
+    """What differs from what the published figures give: the page, pictures."""
+    kept = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    found = [] if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page(kept) else [PAGE]
+    wanted = {PICTURES / name: picture for name, picture in drawn(done(kept)).items()}
+    for path in sorted({*wanted, *PICTURES.glob("*.svg")}):
+        known = path in wanted and path.is_file()
+        if not known or not pictures.is_of(path.read_text(encoding="utf-8"), wanted[path]):
+            found.append(path)
+    return [path.relative_to(ROOT).as_posix() for path in found]
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if anything is out of date")
+    parser.add_argument("--results", type=Path, default=PUBLISHED, help="figures of a run to make the page from")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    if not args.check:
+        if not args.results.is_file():
+            sys.exit(f"--results: want a file of figures that make bench wrote, found none at {args.results}")
+        publish(args.results)
+    elif found := stale():
+        sys.exit(f"out of date: {', '.join(found)}; run .venv/bin/python benchmarks/performance_page.py")
+
+
+if __name__ == "__main__":
+    main()
