@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from second_way import SecondWay
 
-from sentiment import datasets, evaluation, features, models, registry, training
+from sentiment import datasets, evaluation, features, models, registry, tracking, training
 from sentiment.drift import bins
 from sentiment.evaluation import Scores
 from sentiment.features import FOLD, FeatureTable
@@ -46,8 +46,7 @@ class Trained:
 
     @property
     def client(self) -> MlflowClient:
-        mlflow.set_tracking_uri(self.uri)
-        return MlflowClient(self.uri, self.uri)
+        return tracking.client(self.uri)
 
     def again(self, *extra: str) -> None:
         train_and_log.main(["--data", str(self.splits), "--output", str(self.output), "--mlflow-uri", self.uri, *extra])
@@ -126,7 +125,7 @@ def test_the_output_folder_holds_models_plots_figures_and_the_log(trained: Train
 def test_a_version_takes_raw_text_and_is_made_of_spark_s_own_stages(
     spark: SparkSession, trained: Trained, name: str
 ) -> None:
-    mlflow.set_tracking_uri(trained.uri)
+    tracking.client(trained.uri)  # an earlier test of the run may have made another registry MLflow's default
     model = mlflow.spark.load_model(f"models:/{PREFIX}-{name}/1")
     texts = ["i love this so much", "i hate this awful day", None, "", "не нравится", "x" * 1_000_000]
     frame = spark.createDataFrame([(k, content) for k, content in enumerate(texts)], "k int, text string")
@@ -215,7 +214,7 @@ def test_a_version_that_cannot_be_read_back_is_not_left_in_the_registry(
 
 
 def test_a_model_that_says_something_else_after_reading_back_is_refused(spark: SparkSession, trained: Trained) -> None:
-    mlflow.set_tracking_uri(trained.uri)
+    tracking.client(trained.uri)
     wrong = Scores(["1"], ["i love this"], np.array([1.0]), np.array([0.123]), np.array([0.0]))
     with pytest.raises(DataError, match=r"scores 0\.\d+ where the fitted model gave 0\.123000"):
         registry.read_back(spark, f"{PREFIX}-gbt", "1", wrong, registry.scratch_folder())
