@@ -10,7 +10,7 @@ from notice_servers import mail_server, webhook
 from services import free_port
 
 MAIL = "AIRFLOW_CONN_SMTP_DEFAULT"
-SECRET = "T0/B0/secret"  # noqa: S105  no password: it shall not be shown
+SECRET = "T0/B0/secret"  # noqa: S105  # pragma: allowlist secret  (no password: it shall not be shown)
 
 
 def connection(port: int) -> str:
