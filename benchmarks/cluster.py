@@ -130,11 +130,7 @@ def main(argv: list[str] | None = None) -> None:
     written = record.Record("cluster", args)
     with tempfile.TemporaryDirectory(prefix="bench-cluster-") as folder:
         bench = Contenders(Path(folder), cores=2, heap=args.heap, peer_limit=0)
-        data = args.data
-        if args.rows:
-            data = Path(folder) / "tweets.csv"
-            made_from = ("--source", args.data, "--rows", args.rows, "--output", data)
-            bench.run("more tweets", args.bulk_tool, *made_from, heap="1g")
+        data = bench.multiplied(args.data, args.rows, args.bulk_tool)
         splits, _ = bench.splits("cluster", data, args.heap)
         counts = json.loads((splits / "splits.json").read_text())["rows"]
         local, _ = bench.ours("local", splits, args.heap, figures.LINEAR)

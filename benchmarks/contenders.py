@@ -69,6 +69,14 @@ class Contenders:
             raise DataError(f"{script.name} ended with {measured.exit_code}; its last lines:\n{tail}")
         return measured
 
+    def multiplied(self, data: Path, rows: int, bulk_tool: Path) -> Path:
+        """That many rows made from the tweets of `data`; 0: the tweets as they are."""
+        if not rows:
+            return data
+        made = self.work / "tweets.csv"
+        self.run("more tweets", bulk_tool, "--source", data, "--rows", rows, "--output", made, heap="1g")
+        return made
+
     def splits(self, name: str, data: Path, heap: str) -> tuple[Path, list[Row]]:
         """Clean and divide the tweets of `data`: the folder of the splits, and what that took."""
         clean, splits = self.work / name / "clean", self.work / name / "splits"

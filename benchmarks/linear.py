@@ -41,11 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     written = record.Record("linear", args)
     with tempfile.TemporaryDirectory(prefix="bench-linear-") as folder:
         bench = Contenders(Path(folder), cores=args.cores, heap=args.heap, peer_limit=0)
-        data = args.data
-        if args.rows:
-            data = Path(folder) / "tweets.csv"
-            made_from = ("--source", args.data, "--rows", args.rows, "--output", data)
-            bench.run("more tweets", args.bulk_tool, *made_from, heap="1g")
+        data = bench.multiplied(args.data, args.rows, args.bulk_tool)
         splits, prepared = bench.splits("linear", data, args.heap)
         rows, output = bench.ours("linear", splits, args.heap, figures.LINEAR)
         pairs = {}
