@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from mlflow.tracking import MlflowClient
 from pyspark.sql import DataFrame, SparkSession
 
-from sentiment import evaluation, features, progress, registry, report, splits, storage, tracking, training
+from sentiment import evaluation, features, models, progress, registry, report, splits, storage, tracking, training
 from sentiment.datasets import TEST
 from sentiment.evaluation import Scores, TokenCounts
 from sentiment.jobs import DataError
@@ -144,7 +144,9 @@ def _train(
         with steps.step("features"):
             salt = str(settings.splitting["hash_salt"])
             rows = sum(counts["train"].values())
-            table = features.build(divided, rows, settings.num_features, training.OUT_OF_FOLD, salt, settings.in_memory)
+            trees = any(name in models.TREES for name in settings.options.names)
+            asked = settings.num_features, training.OUT_OF_FOLD, salt, settings.in_memory, trees
+            table = features.build(divided, rows, *asked)
         trainer = Trainer(table, settings.options, steps)
         job = _Job(spark, client, settings, steps, work, {**tags, "train_digest": digest})
         for name in settings.options.names:

@@ -37,7 +37,7 @@ class FeatureTable:
 
     Attributes:
         rows: id, text (null for train rows), label, split, inner_fold, inner_order, inner_counts (binary sparse
-            vector), inner_features (TF-IDF of length 1, sparse), inner_statistics (dense); persisted.
+            vector), inner_features (TF-IDF of length 1, sparse), inner_statistics (dense, if asked for); persisted.
         vectorising: fitted stages from inner_terms to inner_counts and inner_features.
         train_rows: rows of the train split.
         partitions: into how many the rows are divided, whatever the number of cores.
@@ -79,7 +79,13 @@ def finishing(prediction: str, probability: str) -> Transformer:
 
 
 def build(
-    divided: dict[str, DataFrame], train_rows: int, num_features: int, folds: int, salt: str, in_memory: bool
+    divided: dict[str, DataFrame],
+    train_rows: int,
+    num_features: int,
+    folds: int,
+    salt: str,
+    in_memory: bool,
+    with_statistics: bool = True,
 ) -> FeatureTable:
     """Compute the features of all splits once; vocabulary and document frequencies come from train alone.
 
@@ -90,15 +96,17 @@ def build(
         folds: number of folds, drawn by hash of the text.
         salt: of that hash.
         in_memory: keep the table in executor memory (what does not fit goes to disk) instead of on disk alone.
+        with_statistics: what trees need, and nobody else.
     """
     level = StorageLevel.MEMORY_AND_DISK if in_memory else StorageLevel.DISK_ONLY
     partitions = max(MIN_PARTITIONS, math.ceil(train_rows / ROWS_PER_PARTITION))
     rows = in_order(_labelled(divided, folds, salt), partitions)
-    tokenised = PipelineModel(tokenising(with_statistics=True)).transform(rows).persist(level)
+    tokenised = PipelineModel(tokenising(with_statistics)).transform(rows).persist(level)
 
     train_terms = tokenised.where(F.col(f"{INPUT}.split") == "train").select(TERMS)
     vectorising = vectorisers(rows.sparkSession, vocabulary(train_terms, num_features), train_rows)
-    table = PipelineModel(vectorising).transform(tokenised).select(f"{INPUT}.*", STATISTICS, COUNTS, FEATURES)
+    made = [*([STATISTICS] if with_statistics else []), COUNTS, FEATURES]
+    table = PipelineModel(vectorising).transform(tokenised).select(f"{INPUT}.*", *made)
     table = table.withColumn("text", F.when(F.col("split") != "train", F.col("text"))).persist(level)
     table.count()
     tokenised.unpersist()
