@@ -65,7 +65,7 @@ def test_the_pipeline_trains_decides_and_leaves_no_cluster(world: World, caplog:
     states = world.run(DAG, **strict, create_cluster="false")
     assert states == {"": "success", "announce": "skipped", **dict.fromkeys(FINE, "success")}
     assert f"{BEST}: version 3 is kept as challenger; version 2 stays champion" in caplog.text
-    assert "kept: accuracy" in caplog.text
+    assert "kept: min-accuracy: accuracy" in caplog.text
     assert world.aliases(BEST)["champion"] == "2"
     assert world.clusters() == [CLUSTER]
 

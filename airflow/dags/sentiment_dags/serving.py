@@ -11,6 +11,7 @@ from sentiment_dags.worker import at_once, at_work, settings_of
 
 log = logging.getLogger(__name__)
 ASSET = "asset_triggered"
+FAILURE = "failure"  # where a stream that does not serve leaves the reason for the notice
 
 
 def settings(context: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +78,8 @@ def monitor(found: Mapping[str, Any], deployed: Mapping[str, Any], context: Mapp
     with at_work(found) as (_, jobs):
         try:
             line = streams_health.wait_until_healthy(jobs, name, deployed["checkpoint"], timeout, log.info)
-        except DeploymentError:
+        except DeploymentError as error:
+            context["ti"].xcom_push(key=FAILURE, value=str(error))
             if deployed["done"] != LEFT:
                 jobs.cancel(name)
                 log.info("job %s was cancelled", name)
@@ -93,4 +95,6 @@ def outcome(context: Mapping[str, Any]) -> list[str]:
     places = list(range(len(plans)))
     done = ti.xcom_pull(task_ids="stream.deploy", map_indexes=places) or []
     lines = [f"stream {each['stream']}: job {each['job']} {each['done']}" for each in done if each]
-    return [*lines, *[line for line in ti.xcom_pull(task_ids="stream.monitor", map_indexes=places) or [] if line]]
+    monitored = {"task_ids": "stream.monitor", "map_indexes": places}
+    seen = [*(ti.xcom_pull(**monitored) or []), *(ti.xcom_pull(**monitored, key=FAILURE) or [])]
+    return [*lines, *[line for line in seen if line]]
