@@ -102,15 +102,18 @@ end_job() {
   cloud dataproc jobs kill "$job" --region="$REGION" || say "job $job could not be ended: $cloud_error"
 }
 
-# Sets committed to the number of the checkpoint's last batch that is done, and offset to that of the last one that was
-# begun; -1: none. Spark keeps the last hundred of each, however long the stream has run.
+# Sets committed to the number of the checkpoint's last batch that is done, offset to that of the last one that was
+# begun, -1: none, and epoch to what its newest driver holds it by. Spark keeps the last hundred of each batch's files,
+# however long the stream has run.
 read_batches() {
-  cloud storage ls "$checkpoint/commits/" "$checkpoint/offsets/" || case $cloud_error in
+  # One pattern for commits, offsets and epochs: of three folders one that is not there yet would hide the others.
+  cloud storage ls "$checkpoint/[ceo]*s/*" || case $cloud_error in
     *'matched no objects'*) ;;
     *) fail "$checkpoint cannot be looked at: $cloud_error" ;;
   esac
   committed=$(last_number commits)
   offset=$(last_number offsets)
+  epoch=$(printf '%s\n' "$answer" | sed -n '/\/epochs\/.*\.json$/p' | sort | tail -n 1)
 }
 
 last_number() { # folder
@@ -126,9 +129,7 @@ remember_commits() {
 # Sets lease to what the driver that owns the checkpoint has written last, and renews every few seconds.
 read_lease() {
   lease=''
-  cloud storage ls "$checkpoint/epochs/" || return 0
-  cloud storage cat "$(printf '%s\n' "$answer" | grep '\.json$' | sort | tail -n 1)" || return 0
-  lease=$answer
+  [ -z "$epoch" ] || ! cloud storage cat "$epoch" || lease=$answer
 }
 
 wait_until_healthy() {
@@ -149,8 +150,8 @@ wait_until_healthy() {
     esac
     [ "$failures" -lt "$FAILURES" ] || give_up "its driver failed $((failures)) times"
     [ "$SECONDS" -lt "$until" ] || give_up "no batch is complete after $timeout s"
-    read_lease
     if [ "$state" = RUNNING ] && [ "$offset" = "$committed" ] && runs_its_query; then
+      read_lease
       [ "$quiet" != 0 ] || quiet=$SECONDS last_lease=$lease
       if [ $((SECONDS - quiet)) -ge "$QUIET_SECONDS" ] && [ -n "$lease" ] && [ "$lease" != "$last_lease" ]; then
         say "stream $stream is healthy after $((SECONDS - began)) s: job $job has read all its input and waits for more"

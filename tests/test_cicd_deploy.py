@@ -99,13 +99,13 @@ def test_of_two_deploys_at_once_with_different_settings_one_stream_is_left(scrip
     [
         ("s-idle", 0, "has read all its input and waits for more"),
         ("s-fails", 1, ": --mlflow-uri: want an MLflow server or database, found none"),
-        ("s-stuck", 1, "no batch is complete after 15 s, and it was cancelled"),
+        ("s-stuck", 1, "no batch is complete after 30 s, and it was cancelled"),
     ],
 )
 def test_only_a_stream_that_serves_is_left_running(
     scripts: Scripts, server: Server, stream: str, code: int, line: str
 ) -> None:
-    words = ["--timeout", "15"] if stream == "s-stuck" else []
+    words = ["--timeout", "30"] if stream == "s-stuck" else []  # long enough to look idle
     found, out, err = scripts.run(*deploy("--stream", stream, *words))
     assert found == code, err
     assert line in (err if code else out).splitlines()[-1]
