@@ -82,6 +82,8 @@ class Gate:
                         self._answer(answer.status, answer.read())
                 except urllib.error.HTTPError as error:
                     self._answer(error.code, error.read())
+                except urllib.error.URLError:  # the server behind the gate has ended, and a stream still asks
+                    self.close_connection = True
 
             do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _any  # noqa: N815
 
