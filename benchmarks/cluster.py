@@ -66,6 +66,7 @@ def on_cluster(bench: Contenders, splits: Path, heap: str) -> tuple[processes.Me
     submit += [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
     submit += ["--py-files", str(package), str(ROOT / "code/train_and_log.py"), "--data", str(splits)]
     submit += ["--output", str(output), "--mlflow-uri", f"sqlite:///{bench.work / 'cluster.db'}"]
+    submit += ["--ledger", str(bench.work / "cluster-ledger")]  # the other run's is beside it: another registry's
     submit += ["--models", ",".join(figures.LINEAR)]
     env = {key: value for key, value in bench.env.items() if key != "PYSPARK_SUBMIT_ARGS"}
     spark = importlib.util.find_spec("pyspark")
@@ -81,7 +82,8 @@ def on_cluster(bench: Contenders, splits: Path, heap: str) -> tuple[processes.Me
         cluster.stop()
     if measured.exit_code:
         lines = (bench.work / "cluster.log").read_text(errors="replace").splitlines()
-        said = "\n".join(line for line in lines if " INFO " not in line)
+        errors = [line for line in lines if ": error: " in line]
+        said = "\n".join(errors or [line for line in lines if " INFO " not in line])
         raise jobs.DataError(f"spark-submit ended with {measured.exit_code}: {said[-1500:]}")
     [events] = log.iterdir()
     return measured, output / "run.json", events
