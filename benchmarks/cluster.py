@@ -66,7 +66,6 @@ def on_cluster(bench: Contenders, splits: Path, heap: str) -> tuple[processes.Me
     submit += [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
     submit += ["--py-files", str(package), str(ROOT / "code/train_and_log.py"), "--data", str(splits)]
     submit += ["--output", str(output), "--mlflow-uri", f"sqlite:///{bench.work / 'cluster.db'}"]
-    submit += ["--ledger", str(bench.work / "cluster-ledger")]  # the other run's is beside it: another registry's
     submit += ["--models", ",".join(figures.LINEAR)]
     env = {key: value for key, value in bench.env.items() if key != "PYSPARK_SUBMIT_ARGS"}
     spark = importlib.util.find_spec("pyspark")

@@ -99,6 +99,7 @@ class Contenders:
             ROOT / "code" / "train_and_log.py",
             *("--data", splits, "--output", output, "--models", ",".join(models)),
             *("--mlflow-uri", f"sqlite:///{self.work / name / 'mlflow.db'}"),
+            *("--ledger", self.work / name / "ledger"),  # the default is one for the folder, and would be another's
             heap=heap,
         )
         steps = json.loads((output / "run.json").read_text())["steps"]

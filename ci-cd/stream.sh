@@ -129,7 +129,9 @@ remember_commits() {
 # Sets lease to what the driver that owns the checkpoint has written last, and renews every few seconds.
 read_lease() {
   lease=''
-  [ -z "$epoch" ] || ! cloud storage cat "$epoch" || lease=$answer
+  if [ -n "$epoch" ] && cloud storage cat "$epoch"; then
+    lease=$answer
+  fi
 }
 
 wait_until_healthy() {

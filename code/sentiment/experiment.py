@@ -145,8 +145,9 @@ def _train(
             salt = str(settings.splitting["hash_salt"])
             rows = sum(counts["train"].values())
             trees = any(name in models.TREES for name in settings.options.names)
-            asked = settings.num_features, training.OUT_OF_FOLD, salt, settings.in_memory, trees
-            table = features.build(divided, rows, *asked)
+            table = features.build(
+                divided, rows, settings.num_features, training.OUT_OF_FOLD, salt, settings.in_memory, trees
+            )
         trainer = Trainer(table, settings.options, steps)
         job = _Job(spark, client, settings, steps, work, {**tags, "train_digest": digest})
         for name in settings.options.names:

@@ -79,10 +79,10 @@ def monitor(found: Mapping[str, Any], deployed: Mapping[str, Any], context: Mapp
         try:
             line = streams_health.wait_until_healthy(jobs, name, deployed["checkpoint"], timeout, log.info)
         except DeploymentError as error:
-            context["ti"].xcom_push(key=FAILURE, value=str(error))
             if deployed["done"] != LEFT:
                 jobs.cancel(name)
                 log.info("job %s was cancelled", name)
+            context["ti"].xcom_push(key=FAILURE, value=str(error))
             raise
     log.info("stream %s: %s", deployed["stream"], line)
     return f"stream {deployed['stream']} ({deployed['model']} version {deployed['version']}): {line}"
