@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from chaos.zoo import NAME, PYFUNC_NAME, Zoo
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from sentiment import jobs, tracking
 from sentiment.live import history, history_check, ledger
 from sentiment.live.entries import FOUND, PROMOTED, ROLLED_BACK
-from sentiment.serving import audit, files, models, rescoring, scoring, service, sources
+from sentiment.serving import audit, files, held, models, rescoring, scoring, service, sources
 from sentiment.serving.attempt import AFTER_MANIFEST
 from sentiment.serving.settings import FILE, JSON, ModelChoice, Serving, Sinks, Source
 
@@ -100,6 +100,23 @@ def test_a_replayed_batch_adds_nothing_and_changes_nothing(spark: SparkSession, 
         assert place.audit(spark).gaps == []
         assert place.digest(spark) == before
         assert sorted(place.output.glob("date=*/*.parquet")) == names
+
+
+def test_a_batch_that_the_driver_cannot_hold_stays_in_the_executors(
+    spark: SparkSession, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[DataFrame] = []
+
+    def too_much(scored: DataFrame) -> held.InDriver:
+        tried.append(scored)
+        raise MemoryError("a job's results are larger than spark.driver.maxResultSize")
+
+    monkeypatch.setattr(held, "InDriver", too_much)
+    place.write("a.json", tweets(0, 20) + POISON)
+    service.serve(spark, place.serving(retry_seconds=30))
+    assert len(tried) == 1
+    assert place.audit(spark).gaps == []
+    assert place.audit(spark).checked["predictions"] == 20
 
 
 def test_the_ledger_explains_every_row_of_a_stream_that_followed_it(spark: SparkSession, place: Place) -> None:

@@ -1,7 +1,10 @@
 """Files and folders behind URIs (local, `gs://`, `hdfs://`), all through Hadoop's FileSystem as Spark sees it."""
 
 import json
+import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +173,25 @@ def upload_folder(spark: SparkSession, folder: Path, location: str) -> None:
         filesystem.copyFromLocalFile(False, True, source, target)
     except Py4JJavaError as error:
         raise DataError(f"cannot write {location}: {first_line(error)}") from error
+
+
+@contextmanager
+def filling(spark: SparkSession, location: str) -> Iterator[Path]:
+    """A local folder whose files shall lie in the new folder `location`: that one itself, or one that is uploaded."""
+    filesystem, target = _resolve(spark, location)
+    if _is_local(filesystem):
+        folder = Path(target.toUri().getPath())
+        folder.mkdir(parents=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="sentiment-upload-") as name:
+        yield Path(name)
+        upload_folder(spark, Path(name), location)
+
+
+def is_local(spark: SparkSession, location: str) -> bool:
+    """Whether `location` is on this machine's own disk."""
+    return _is_local(_resolve(spark, location)[0])
 
 
 def download_folder(spark: SparkSession, location: str, folder: Path) -> None:

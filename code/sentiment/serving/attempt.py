@@ -7,12 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment.progress import log
-from sentiment.serving import files, kafka, parsing, scoring, sources
+from sentiment.serving import files, held, kafka, parsing, scoring, sources
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, WRITTEN
 from sentiment.serving.settings import AT_LEAST_ONCE
 
@@ -33,8 +31,8 @@ PREDICTIONS, DEAD = "predictions", "dead_letters"
 class _Rows:
     """A batch's predictions and dead letters; None: there are none."""
 
-    alive: DataFrame | None
-    dead: DataFrame | None
+    alive: held.Rows | None
+    dead: held.Rows | None
 
 
 class Attempt:
@@ -45,7 +43,7 @@ class Attempt:
         self.serving, self.sinks, self.checkpoint = owner.serving, owner.serving.sinks, owner.checkpoint
         self.spark = owner.checkpoint.spark
         self.query = owner.query
-        self.replayed = self.files_tried = self.sends_tried = replayed
+        self.replayed = self.files_tried = self.sends_tried = self.collecting_tried = replayed
         self.seconds: dict[str, float] = {}
 
     def run(self) -> dict[str, Any]:
@@ -89,44 +87,59 @@ class Attempt:
         self.owner.lease.check()
         found = self.checkpoint.create(INTENTS, self.number, intent)
         if found is not intent:  # a driver that has lost the checkpoint was quicker, and may have come further
-            self.replayed = self.files_tried = self.sends_tried = True
+            self.replayed = self.files_tried = self.sends_tried = self.collecting_tried = True
         return found
 
     def _scored_and_sent(self) -> dict[str, Any]:
         """Score the batch, write its files, publish it; gives what the files hold."""
         with self._timed("score"):
-            scored = self._scored().persist(StorageLevel.MEMORY_AND_DISK)
-            figures = scoring.figures(scored, datetime.now(UTC))
+            scored = self._held()
+            figures = scored.figures(datetime.now(UTC))
         try:
             sources.check_files(self.spark, self.serving.source, self.intent["source"])
             rows = _Rows(
-                scoring.predictions(scored) if figures["rows_out"] else None,
-                scoring.dead_letters(scored) if figures["dead_letters"] else None,
+                scored.predictions() if figures["rows_out"] else None,
+                scored.dead_letters() if figures["dead_letters"] else None,
             )
             written = self._write(rows, figures)
             self.owner.on_step(AFTER_PARQUET, self.number)
             self.owner.retried("kafka", lambda: self._send(rows, written))
             return written
         finally:
-            scored.unpersist()
+            scored.release()
+
+    def _held(self) -> held.Held:
+        """The scored batch: in the driver if it is small, and nothing went wrong with it there before."""
+        scored = self._scored()
+        if self.collecting_tried or not self._may_collect():
+            return held.InExecutors(scored)
+        self.collecting_tried = True
+        return held.InDriver(scored)
+
+    def _may_collect(self) -> bool:
+        needs_spark = self.sinks.json_output or self.sinks.delivery == AT_LEAST_ONCE  # Spark's own writers and sink
+        small = sources.is_small(self.serving.source, self.intent["source"])
+        return held.CAN_COLLECT and small and not needs_spark
 
     def _scored(self) -> DataFrame:
         first_lines = sources.headers(self.spark, self.serving.source, list(self.intent["source"]))
         parsed = parsing.of_batch(self.frame, self.serving.source, self.serving.max_text_chars, first_lines)
         model = self.owner.keeper.version(self.intent["model_name"], self.intent["model_version"])
-        limit = self.intent["topics"].get(PREDICTIONS, {}).get("max_bytes", 0)
-        return scoring.score(parsed, model, self.number, self.query, limit)
+        topics = self.intent["topics"]
+        limit = topics.get(PREDICTIONS, {}).get("max_bytes", 0)
+        return scoring.score(parsed, model, self.number, self.query, limit, dead_records=DEAD in topics)
 
     def _write(self, rows: _Rows, figures: dict[str, float]) -> dict[str, Any]:
         """Put the rows into files and say so, in this order."""
         self.owner.lease.check()
         place = (self.query, self.number, self.files_tried)
         self.files_tried = True
-        alive = rows.alive.drop(scoring.VALUE) if rows.alive is not None else None
+        alive = held.without_records(rows.alive) if rows.alive is not None else None
+        dead = held.without_records(rows.dead) if rows.dead is not None else None
         rows_out, rows_dead = int(figures["rows_out"]), int(figures["dead_letters"])
         with self._timed("parquet"):
             prediction_files = files.publish(self.spark, alive, rows_out, self.sinks.output, *place)
-            dead_files = files.publish(self.spark, rows.dead, rows_dead, self.sinks.dead_letters, *place)
+            dead_files = files.publish(self.spark, dead, rows_dead, self.sinks.dead_letters, *place)
         if self.sinks.json_output:
             with self._timed("json"):
                 files.publish(self.spark, alive, rows_out, self.sinks.json_output, *place, kind="json")
@@ -137,7 +150,10 @@ class Attempt:
         """The batch as its files have it."""
         alive = files.read(self.spark, self.sinks.output, written["files"])
         dead = files.read(self.spark, self.sinks.dead_letters, written["dead_letter_files"])
-        return _Rows(alive.withColumn(scoring.VALUE, scoring.record()) if alive is not None else None, dead)
+        return _Rows(
+            alive.withColumn(scoring.VALUE, scoring.record()) if alive is not None else None,
+            dead.withColumn(scoring.VALUE, scoring.dead_record()) if dead is not None else None,
+        )
 
     def _send(self, rows: _Rows, written: dict[str, Any]) -> None:
         """Publish predictions, and dead letters where they have a topic."""
@@ -145,10 +161,10 @@ class Attempt:
         topics = {role: replace(topic, bootstrap=self.sinks.bootstrap) for role, topic in planned.items()}
         records = []
         if PREDICTIONS in topics and rows.alive is not None:
-            alive = rows.alive.select(F.col("id").alias("key"), F.col(scoring.VALUE).alias("value"), "source")
+            alive = held.records(rows.alive, "id")
             records.append(kafka.Records(topics[PREDICTIONS], alive, int(written["rows_out"])))
         if DEAD in topics and rows.dead is not None:
-            dead = rows.dead.select(F.col("source").alias("key"), scoring.dead_record().alias("value"), "source")
+            dead = held.records(rows.dead, sources.COORDINATES)
             records.append(kafka.Records(topics[DEAD], dead, int(written["dead_letters"])))
         if not records:
             return

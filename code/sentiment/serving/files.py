@@ -3,9 +3,12 @@
 import math
 import uuid
 
+import pyarrow as pa
+from pyarrow import dataset
 from pyspark.sql import DataFrame, SparkSession
 
 from sentiment import storage
+from sentiment.serving.held import Rows
 
 ROWS_PER_FILE = 100_000
 _STAGING = "_staging"
@@ -18,8 +21,8 @@ def stem(query: str, batch: int) -> str:
 
 def publish(
     spark: SparkSession,
-    frame: DataFrame | None,
-    rows: int,
+    rows: Rows | None,
+    count: int,
     folder: str,
     query: str,
     batch: int,
@@ -33,13 +36,13 @@ def publish(
 
     Args:
         spark: the session.
-        frame: rows with a `date` column; None: there are none.
-        rows: how many.
+        rows: they have a `date` column; None: there are none.
+        count: how many.
         folder: of the dataset.
         query: id of the query.
         batch: number of the batch.
         replayed: whether an earlier attempt may have left files.
-        kind: parquet or json.
+        kind: parquet, or json for rows of Spark.
     """
     name = stem(query, batch)
     # A folder of its own: what a driver that has lost the checkpoint still writes must not come in with ours.
@@ -48,24 +51,48 @@ def publish(
         for left in storage.folders(spark, storage.join(folder, _STAGING)):
             if left.startswith(name):
                 storage.delete(spark, storage.join(folder, _STAGING, left))
-    if frame is not None:
-        parts = math.ceil(rows / ROWS_PER_FILE)
-        whole = frame.coalesce(1) if parts == 1 else frame.repartition(parts, *frame.columns[:1])
-        writer = whole.write.mode("overwrite").partitionBy("date").option("maxRecordsPerFile", ROWS_PER_FILE)
-        writer.format(kind).save(staging)
+    if isinstance(rows, DataFrame):
+        _write(rows, count, staging, kind)
+    elif rows is not None:
+        _write_table(spark, rows, staging)
     if replayed:
         for old in storage.list_files(spark, storage.join(folder, "date=*", f"{name}-*.{kind}")):
             storage.delete(spark, old)
+    return _moved(spark, staging, folder, name, kind) if rows is not None else []
+
+
+def _moved(spark: SparkSession, staging: str, folder: str, name: str, kind: str) -> list[str]:
     moved = []
-    for date in storage.folders(spark, staging) if frame is not None else []:
+    for date in storage.folders(spark, staging):
         parts_of_date = storage.join(staging, date)
         for number, part in enumerate(sorted(storage.statuses(spark, parts_of_date))):
             target = storage.join(folder, date, f"{name}-{number}.{kind}")
             storage.move(spark, storage.join(parts_of_date, part), target)
             moved.append(target)
-    if frame is not None:
-        storage.delete(spark, staging)
+    storage.delete(spark, staging)
     return moved
+
+
+def _write(frame: DataFrame, count: int, folder: str, kind: str) -> None:
+    parts = math.ceil(count / ROWS_PER_FILE)
+    whole = frame.coalesce(1) if parts == 1 else frame.repartition(parts, *frame.columns[:1])
+    writer = whole.write.mode("overwrite").partitionBy("date").option("maxRecordsPerFile", ROWS_PER_FILE)
+    writer.format(kind).save(folder)
+
+
+def _write_table(spark: SparkSession, table: pa.Table, folder: str) -> None:
+    by_date = dataset.partitioning(pa.schema([table.schema.field("date")]), flavor="hive")
+    with storage.filling(spark, folder) as local:
+        dataset.write_dataset(
+            table,
+            local,
+            format="parquet",
+            partitioning=by_date,
+            basename_template="{i}.parquet",
+            max_rows_per_file=ROWS_PER_FILE,
+            max_rows_per_group=ROWS_PER_FILE,
+            use_threads=False,
+        )
 
 
 def read(spark: SparkSession, folder: str, files: list[str]) -> DataFrame | None:

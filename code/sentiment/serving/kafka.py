@@ -22,6 +22,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment.jobs import ArgumentsError, DataError
+from sentiment.serving.held import Rows
 from sentiment.serving.lease import LeaseLostError
 
 PATIENCE_SECONDS = 30
@@ -56,10 +57,10 @@ class Topic:
 
 @dataclass(frozen=True)
 class Records:
-    """What shall go to one topic: rows of key, value (binary) and source (string), and how many."""
+    """What shall go to one topic: rows of key (string), value (binary) and source (string), and how many."""
 
     topic: Topic
-    rows: DataFrame
+    rows: Rows
     count: int
 
 
@@ -83,6 +84,7 @@ def publish_at_least_once(records: Records, headers: dict[str, str]) -> None:
     """Send a batch's records with Spark's own sink: a replay sends them again."""
     pairs = [F.struct(F.lit(key).alias("key"), F.lit(value.encode()).alias("value")) for key, value in headers.items()]
     source = F.struct(F.lit("source").alias("key"), F.col("source").cast("binary").alias("value"))
+    assert isinstance(records.rows, DataFrame)
     rows = records.rows.select("key", "value", F.array(*pairs, source).alias("headers"))
     writer = rows.write.format("kafka").option("kafka.bootstrap.servers", records.topic.bootstrap)
     writer.option("topic", records.topic.name).save()
@@ -219,12 +221,14 @@ class KafkaSendError(Exception):
     """A transaction that did not come about; nothing of it will be seen by readers of committed records."""
 
 
-def _chunks(records: Records) -> Iterator[tuple[list[bytes], list[bytes], list[str]]]:
+def _chunks(records: Records) -> Iterator[tuple[list[str], list[bytes], list[str]]]:
     """Keys, values and sources, as many at once as the driver holds easily."""
+    rows = records.rows
+    if not isinstance(rows, DataFrame):
+        yield rows["key"].to_pylist(), rows["value"].to_pylist(), rows["source"].to_pylist()
+        return
     parts = math.ceil(records.count / ROWS_AT_ONCE)
     for part in range(parts):
-        rows = records.rows
-        if parts > 1:
-            rows = rows.where(F.pmod(F.xxhash64("source"), F.lit(parts)) == part)
-        frame: Any = rows.select(F.col("key").cast("binary").alias("key"), "value", "source").toPandas()
+        some = rows.where(F.pmod(F.xxhash64("source"), F.lit(parts)) == part) if parts > 1 else rows
+        frame: Any = some.toPandas()
         yield frame["key"].tolist(), frame["value"].tolist(), frame["source"].tolist()

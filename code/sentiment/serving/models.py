@@ -5,8 +5,9 @@ import tempfile
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlflow
 import pyspark
@@ -14,6 +15,7 @@ import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from pyspark.ml import PipelineModel
+from pyspark.ml.feature import SQLTransformer
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
@@ -197,8 +199,20 @@ def check(spark: SparkSession, model: Loaded) -> None:
         raise UnfitModelError(f"version {model.version} says {min(reached):g} to every text of the probe set")
 
 
+def _transformed(rows: DataFrame, stage: Any) -> DataFrame:
+    """What `stage.transform` gives; a SQLTransformer would analyse its statement twice, once for the schema alone."""
+    if not isinstance(stage, SQLTransformer):
+        return cast(DataFrame, stage.transform(rows))
+    view, spark = f"inner_{uuid.uuid4().hex}", rows.sparkSession
+    rows.createOrReplaceTempView(view)
+    try:
+        return spark.sql((stage.getStatement() or "").replace("__THIS__", view))
+    finally:  # spark.catalog.dropTempView would also drop what the rows have in the cache
+        spark._jsparkSession.sessionState().catalog().dropTempView(view)
+
+
 def _applied(pipeline: Any, rows: DataFrame) -> DataFrame:
-    found = pipeline.transform(rows)
+    found = reduce(_transformed, pipeline.stages, rows)
     missing = [name for name in (*rows.columns, "prediction", "probability") if name not in found.columns]
     if missing:
         raise UnfitModelError(f"the model's output lacks {', '.join(missing)}")

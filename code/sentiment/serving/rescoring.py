@@ -3,13 +3,12 @@
 import hashlib
 from datetime import UTC, datetime
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import storage
 from sentiment.jobs import DataError
-from sentiment.serving import files, parsing, scoring, sources
+from sentiment.serving import files, held, parsing, scoring, sources
 from sentiment.serving.models import Loaded
 from sentiment.serving.settings import FILE, JSON, KAFKA, Source
 
@@ -61,14 +60,14 @@ def run(spark: SparkSession, rows: DataFrame, model: Loaded, output: str, name: 
     """
     words = f"{name}\n{model.name}\n{model.version}"
     query = f"{hashlib.sha256(words.encode()).hexdigest()[:8]}-score-batch"
-    scored = scoring.score(rows, model, 0, query).persist(StorageLevel.MEMORY_AND_DISK)
+    scored = held.InExecutors(scoring.score(rows, model, 0, query))
     try:
-        figures = scoring.figures(scored, datetime.now(UTC))
+        figures = scored.figures(datetime.now(UTC))
         alive, dead = int(figures["rows_out"]), int(figures["dead_letters"])
-        good = scoring.predictions(scored) if alive else None
-        bad = scoring.dead_letters(scored) if dead else None
+        good = scored.predictions() if alive else None
+        bad = scored.dead_letters() if dead else None
         files.publish(spark, good, alive, output, query, 0, replayed=True)
         files.publish(spark, bad, dead, f"{output}-dead-letters", query, 0, replayed=True)
     finally:
-        scored.unpersist()
+        scored.release()
     return figures

@@ -1,7 +1,5 @@
 """Predictions from parsed tweets with one model; the columns of the predictions and dead-letter datasets."""
 
-import datetime
-
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -44,15 +42,20 @@ DEAD_COLUMNS = [
 _TIMES = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
 
 
-def score(parsed: DataFrame, model: Loaded, batch: int, query: str, max_bytes: int = 0) -> DataFrame:
-    """Every parsed row with its prediction; a row that cannot be scored gets a reason.
+def score(
+    parsed: DataFrame, model: Loaded, batch: int, query: str, max_bytes: int = 0, dead_records: bool = False
+) -> DataFrame:
+    """Every parsed row: PREDICTION_COLUMNS, its reason if it cannot be scored, and with a reason DEAD_COLUMNS too.
+
+    Where a topic wants records, inner_value holds the row's own: a prediction's or a dead letter's.
 
     Args:
         parsed: see parsing.parse; rows with a reason keep it.
         model: scores the others.
         batch: number of the batch.
         query: id of the query.
-        max_bytes: rows whose JSON record would be larger are refused too, and inner_value holds the record; 0: neither.
+        max_bytes: what a record of the predictions' topic may take; a larger one is refused too. 0: no such topic.
+        dead_records: whether dead letters have a topic.
     """
     rows = model.apply(parsed)
     finite = F.coalesce(F.col("score").between(0.0, 1.0) & F.col("prediction").isin(0.0, 1.0), F.lit(False))
@@ -66,19 +69,24 @@ def score(parsed: DataFrame, model: Loaded, batch: int, query: str, max_bytes: i
         "query_id": F.lit(query),
     }
     columns = [made[name].alias(name) if name in made else F.col(name) for name in PREDICTION_COLUMNS]
-    if not max_bytes:
-        return rows.select(*columns, *_refused(reason))
     rows = rows.select(*columns, reason.alias(REASON), PAYLOAD)
-    rows = rows.withColumn(VALUE, F.when(F.col(REASON).isNull(), record()))
-    size = F.octet_length(VALUE) + F.octet_length("id") + HEADER_BYTES
-    too_large = f"its Kafka record would be larger than the topic's {max_bytes} bytes"
-    reason = F.coalesce(REASON, F.when(size > max_bytes, too_large))
-    return rows.select(*PREDICTION_COLUMNS, *_refused(reason), VALUE)
-
-
-def _refused(reason: Column) -> list[Column]:
-    """A row's reason, and its payload only if it has one."""
-    return [reason.alias(REASON), F.when(reason.isNotNull(), F.col(PAYLOAD)).alias(PAYLOAD)]
+    if max_bytes:
+        rows = rows.withColumn(VALUE, F.when(F.col(REASON).isNull(), record()))
+        size = F.octet_length(VALUE) + F.octet_length("id") + HEADER_BYTES
+        too_large = f"its Kafka record would be larger than the topic's {max_bytes} bytes"
+        rows = rows.withColumn(REASON, F.coalesce(REASON, F.when(size > max_bytes, too_large)))
+    refused, values = F.col(REASON).isNotNull(), [VALUE] if max_bytes else []
+    payload = {
+        PAYLOAD: F.substring(PAYLOAD, 1, MAX_DEAD_BYTES),
+        "payload_length": F.coalesce(F.octet_length(PAYLOAD), F.lit(0)).cast("long"),
+        "payload_sha256": F.sha2(PAYLOAD, 256),
+    }
+    of_dead = [F.when(refused, column).alias(name) for name, column in payload.items()]
+    rows = rows.select(*PREDICTION_COLUMNS, REASON, *of_dead, *values)
+    if dead_records:
+        value = F.when(refused, dead_record())
+        rows = rows.withColumn(VALUE, value.otherwise(F.col(VALUE)) if max_bytes else value)
+    return rows
 
 
 def _the_same_code_for_every(batch: int) -> Column:
@@ -90,23 +98,6 @@ def _the_same_code_for_every(batch: int) -> Column:
     return F.concat(F.lit(str(batch)), nothing).cast("long")
 
 
-def predictions(scored: DataFrame) -> DataFrame:
-    """The rows of the predictions dataset."""
-    extra = [VALUE] if VALUE in scored.columns else []
-    return scored.where(F.col(REASON).isNull()).select(*PREDICTION_COLUMNS, *extra)
-
-
-def dead_letters(scored: DataFrame) -> DataFrame:
-    """The rows of the dead-letter dataset: the message's first 64 kB, its whole length and hash, and why."""
-    rows = scored.where(F.col(REASON).isNotNull()).withColumns(
-        {
-            "payload_length": F.coalesce(F.octet_length(PAYLOAD), F.lit(0)).cast("long"),
-            "payload_sha256": F.sha2(PAYLOAD, 256),
-        }
-    )
-    return rows.withColumn(PAYLOAD, F.substring(PAYLOAD, 1, MAX_DEAD_BYTES)).select(*DEAD_COLUMNS)
-
-
 def record() -> Column:
     """A prediction as JSON bytes, as Kafka's consumers get it."""
     return F.to_json(F.struct(*PREDICTION_COLUMNS), _TIMES).cast("binary")
@@ -115,20 +106,3 @@ def record() -> Column:
 def dead_record() -> Column:
     """A dead letter as JSON bytes; the payload is base64."""
     return F.to_json(F.struct(*DEAD_COLUMNS), _TIMES).cast("binary")
-
-
-def figures(scored: DataFrame, now: datetime.datetime) -> dict[str, float]:
-    """What a batch holds: rows_in, rows_out, dead_letters, positive_share, mean_confidence, lag_seconds."""
-    alive = F.col(REASON).isNull()
-    row = scored.agg(
-        F.count(F.lit(1)).alias("rows_in"),
-        F.count_if(alive).alias("rows_out"),
-        F.avg(F.when(alive, F.col("prediction"))).alias("positive_share"),
-        F.avg(F.when(alive, F.greatest("score", 1 - F.col("score")))).alias("mean_confidence"),
-        F.min(F.unix_micros(TIME)).alias("oldest"),
-    ).first()
-    assert row is not None
-    found = {name: row[name] or 0 for name in ("rows_in", "rows_out", "positive_share", "mean_confidence")}
-    found["dead_letters"] = found["rows_in"] - found["rows_out"]
-    found["lag_seconds"] = round(max(0.0, now.timestamp() - row["oldest"] / 1e6), 3) if row["oldest"] else 0.0
-    return found

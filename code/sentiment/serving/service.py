@@ -25,6 +25,8 @@ from sentiment.tracking import java_line
 
 LOOK_SECONDS = 0.5
 COMMIT_SECONDS = 5.0
+LOCAL_FILES = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+"""Spark's usual one starts a process (`readlink`) for each of several questions about a local file: 60 ms a batch."""
 
 
 def serve(spark: SparkSession, serving: Serving) -> None:
@@ -35,6 +37,8 @@ def serve(spark: SparkSession, serving: Serving) -> None:
         jobs.EndedBySignalError: SIGTERM or SIGINT; the batch in work is complete.
     """
     spark.conf.set("spark.sql.inMemoryColumnarStorage.compressed", "false")  # a batch is held for a moment only
+    if storage.is_local(spark, serving.checkpoint):
+        spark.conf.set("spark.sql.streaming.checkpointFileManagerClass", LOCAL_FILES)
     with _Signals() as asked:
         checkpoint = Checkpoint(spark, serving.checkpoint)
         _check_source(spark, serving)

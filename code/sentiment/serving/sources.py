@@ -19,6 +19,14 @@ PAYLOAD, COORDINATES, TIME = "payload", "source", "ingest_time"
 TASKS_PER_CORE = 3
 """How many tasks a batch from Kafka is cut into: with three topic partitions one of two cores would stand idle."""
 
+FETCH_WAIT_MS = 20
+"""How long the broker may wait for data that is not there. Kafka's own 500 ms are lost to the next batch: a consumer
+asks ahead, at the end of its partition for what has not come yet, and a task that gets it next waits for the answer."""
+
+SMALL_ROWS = 100_000
+SMALL_BYTES = 20_000_000
+"""Of files as they are; what .gz holds is known to nobody before it is read."""
+
 _PATH, _LINE, _OCCURRENCE = "inner_path", "inner_line", "inner_occurrence"
 
 
@@ -29,6 +37,7 @@ def stream(spark: SparkSession, source: Source) -> DataFrame:
             spark.readStream.format("kafka")
             .option("kafka.bootstrap.servers", source.bootstrap)
             .option("kafka.isolation.level", "read_committed")
+            .option("kafka.fetch.max.wait.ms", FETCH_WAIT_MS)
             .option("subscribe", source.topic)
             .option("startingOffsets", source.starting_offsets)
             .option("maxOffsetsPerTrigger", source.max_offsets)
@@ -96,6 +105,15 @@ def source_range(checkpoint: Checkpoint, source: Source, batch: int) -> dict[str
     since = starts[0]["logOffset"] if starts else -1
     paths = _files_between(checkpoint, since, ends[0]["logOffset"])
     return {path: list(_present(checkpoint.spark, path)) for path in paths}
+
+
+def is_small(source: Source, known: dict[str, Any]) -> bool:
+    """Whether a driver holds the batch of that source range easily, whatever its rows are."""
+    if source.kind == KAFKA:
+        rows = sum(end - begin for partitions in known.values() for begin, end in partitions.values())
+        return bool(rows <= SMALL_ROWS)
+    packed = any(path.endswith(".gz") for path in known)
+    return not packed and sum(length for length, _ in known.values()) <= SMALL_BYTES
 
 
 def check_files(spark: SparkSession, source: Source, known: dict[str, Any]) -> None:

@@ -1,0 +1,133 @@
+"""A batch held in the driver and one held in the executors are the same batch: figures, rows, files and records."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from sentiment.serving import files, held, parsing, scoring, sources
+from sentiment.serving.models import Loaded
+from sentiment.serving.settings import FILE, KAFKA, Source
+
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.skipif(not held.CAN_COLLECT, reason="Spark 3.5 holds every batch in the executors"),
+]
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+MESSAGES = [
+    '{"id": "a", "text": "I love this \u2665", "timestamp": "2026-03-01T10:00:00Z", "label": 4}',
+    '{"text": "no id, no time"}',
+    '{"id": "c", "text": "na\u00efve \u4f60\u597d \\u0001", "label": "0"}',
+    '{"id": "d", "text": 5}',
+    "broken",
+    "",
+]
+
+
+def scored(spark: SparkSession, messages: list[str], max_bytes: int = 1_000_000) -> DataFrame:
+    times = [datetime(2026, 3, 1 + n % 2, tzinfo=UTC) for n in range(len(messages))]
+    rows = [(bytearray(each.encode()), f"kafka:t/0/{n}", times[n]) for n, each in enumerate(messages)]
+    frame = spark.createDataFrame(rows, "payload binary, source string, ingest_time timestamp")
+    score = F.when(F.length("text") > 12, 0.75).otherwise(0.25)
+
+    def apply(rows: DataFrame) -> DataFrame:
+        return rows.withColumns({"prediction": F.round(score, 0), "score": score})
+
+    parsed = parsing.parse(frame, Source(KAFKA), 1000)
+    return scoring.score(parsed, Loaded("m", "7", apply), 3, "0123abcd-rest", max_bytes, dead_records=True)
+
+
+def both(frame: DataFrame) -> tuple[held.InDriver, held.InExecutors]:
+    return held.InDriver(frame), held.InExecutors(frame)
+
+
+def read(spark: SparkSession, rows: Any, count: int, folder: Path) -> DataFrame:
+    written = files.publish(spark, rows, count, str(folder), "0123abcd-rest", 3, False)
+    found = files.read(spark, str(folder), written)
+    assert found is not None
+    return found
+
+
+def test_figures_are_the_same(spark: SparkSession) -> None:
+    driver, executors = both(scored(spark, MESSAGES))
+    found = driver.figures(NOW)
+    assert found == pytest.approx(executors.figures(NOW))
+    assert (found["rows_in"], found["rows_out"], found["dead_letters"]) == (6, 3, 3)
+    assert found["lag_seconds"] == 86400
+    executors.release()
+
+
+@pytest.mark.parametrize("messages", [MESSAGES[:3], MESSAGES[3:]], ids=["no dead letter", "no prediction"])
+def test_figures_of_a_batch_of_one_kind_are_the_same(spark: SparkSession, messages: list[str]) -> None:
+    driver, executors = both(scored(spark, messages))
+    assert driver.figures(NOW) == pytest.approx(executors.figures(NOW))
+    executors.release()
+
+
+def test_files_have_the_same_names_types_and_rows(spark: SparkSession, tmp_path: Path) -> None:
+    driver, executors = both(scored(spark, MESSAGES))
+    for kind, count in (("predictions", 3), ("dead_letters", 3)):
+        found = []
+        for name, of in (("driver", driver), ("executors", executors)):
+            rows = held.without_records(getattr(of, kind)())
+            found.append(read(spark, rows, count, tmp_path / name / kind))
+        ours, sparks = found
+        assert ours.schema == sparks.schema
+        assert sorted(ours.collect(), key=lambda row: row["source"]) == sorted(
+            sparks.collect(), key=lambda row: row["source"]
+        )
+        assert ours.count() == count
+        names = [
+            sorted(str(path.relative_to(tmp_path / name)) for path in tmp_path.glob(f"{name}/{kind}/date=*/[!.]*"))
+            for name in ("driver", "executors")
+        ]
+        assert len(names[0]) == 2
+        assert names[0] == names[1]
+        assert not list((tmp_path / "driver" / kind / "_staging").iterdir())
+    executors.release()
+
+
+def test_records_are_the_same_bytes(spark: SparkSession) -> None:
+    driver, executors = both(scored(spark, MESSAGES))
+    for kind, key in (("predictions", "id"), ("dead_letters", "source")):
+        table: Any = held.records(getattr(driver, kind)(), key)
+        frame = held.records(getattr(executors, kind)(), key)
+        assert isinstance(frame, DataFrame)
+        wanted = {(row["key"], bytes(row["value"]), row["source"]) for row in frame.collect()}
+        assert {(row["key"], row["value"], row["source"]) for row in table.to_pylist()} == wanted
+        assert len(wanted) == 3
+        assert all(value.startswith(b"{") for _, value, _ in wanted)
+    executors.release()
+
+
+def test_a_record_that_its_topic_would_refuse_is_a_dead_letter_with_a_record_of_its_own(spark: SparkSession) -> None:
+    driver = held.InDriver(scored(spark, MESSAGES[:3], max_bytes=10))
+    assert driver.predictions().num_rows == 0
+    dead: Any = held.records(driver.dead_letters(), "source")
+    assert [b"larger than the topic" in value for value in dead["value"].to_pylist()] == [True] * 3
+
+
+def test_a_large_table_is_cut_into_several_files(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "ROWS_PER_FILE", 2)
+    rows = held.without_records(held.InDriver(scored(spark, MESSAGES[:1] * 10)).predictions())
+    assert read(spark, rows, 10, tmp_path).count() == 10
+    assert len(list(tmp_path.glob("date=*/*.parquet"))) == 6  # five rows a date
+
+
+@pytest.mark.parametrize(
+    ("source", "known", "small"),
+    [
+        (Source(KAFKA), {"t": {"0": [5, 60_005], "1": [0, 40_000]}}, True),
+        (Source(KAFKA), {"t": {"0": [0, 100_001]}}, False),
+        (Source(FILE), {"file:/a.csv": [20_000_000, 1]}, True),
+        (Source(FILE), {"file:/a.csv": [10_000_000, 1], "file:/b.csv": [10_000_001, 1]}, False),
+        (Source(FILE), {"file:/a.csv.gz": [10, 1]}, False),
+    ],
+)
+def test_a_batch_is_small_by_its_offsets_or_its_bytes(source: Source, known: dict[str, Any], small: bool) -> None:
+    assert sources.is_small(source, known) is small
