@@ -26,7 +26,8 @@ Work = TypeVar("Work")
 
 def process(item: pytest.Item) -> str:
     """In which of the two processes a test runs."""
-    needed = set(item.fixturenames) if isinstance(item, pytest.Function) else set()
+    known = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    needed = {name for name, found in known.items() if found[-1].scope == "session"}  # not a test's own of that name
     return "others" if needed.isdisjoint([*SESSION, *LONG_WORK]) else "session"
 
 
