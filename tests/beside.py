@@ -1,9 +1,5 @@
-"""What is done side by side: two processes of tests, and long work beside them.
+"""Long work of processes that need nothing of the tests' own session: done beside the tests from the run's start.
 
-`make test` runs two processes (pytest-xdist): one for all tests that need the Spark session, a registry of real models,
-the broker or the cluster, so that there is one of each in the run, and one for the others.
-
-Long work is that of processes that need nothing of the tests' own session; it is begun with the first process.
 Most tests wait for something most of the time. Work of this kind is a fixture of the whole run that gives a Future,
 made by `under_way` and named in LONG_WORK; the tests about it take its result.
 """
@@ -18,17 +14,7 @@ import pytest
 LONG_WORK = ("told_story", "lost_executor", "gcloud_training", "lives_on_gs", "job_starts", "second_way_in")
 """Fixtures, in the order in which they are begun; one at a time is done. Tests about them come last."""
 
-SESSION = ("spark", "zoo", "broker", "cluster")
-"""Fixtures of which a run has one."""
-
 Work = TypeVar("Work")
-
-
-def process(item: pytest.Item) -> str:
-    """In which of the two processes a test runs."""
-    known = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
-    needed = {name for name, found in known.items() if found[-1].scope == "session"}  # not a test's own of that name
-    return "others" if needed.isdisjoint([*SESSION, *LONG_WORK]) else "session"
 
 
 def is_about_long_work(item: pytest.Item) -> bool:
@@ -52,14 +38,7 @@ def under_way(lane: ThreadPoolExecutor, work: Callable[[], Work]) -> Iterator["F
         wait([future])
 
 
-@pytest.fixture(autouse=True)
-def begin_long_work(request: pytest.FixtureRequest) -> None:
-    """Begin the long work once, in the process that has the session."""
-    if process(request.node) == "session":
-        request.getfixturevalue("begun_long_work")
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def begun_long_work(request: pytest.FixtureRequest) -> None:
     """Begin what the chosen tests will ask for; what cannot be begun is told by the test that asks for it."""
     wanted = {name for item in request.session.items if isinstance(item, pytest.Function) for name in item.fixturenames}

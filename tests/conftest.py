@@ -11,7 +11,7 @@ import airflow_run
 import closing
 import pytest
 from airflow_run import Airflow
-from beside import begin_long_work, begun_long_work, is_about_long_work, lane, process
+from beside import begun_long_work, is_about_long_work, lane
 from broker import Broker
 from chaos import cluster as clusters
 from chaos.zoo import Zoo
@@ -28,8 +28,8 @@ from second_way import second_way_in
 from services import LOCAL, free_port
 from started_jobs import dist, job_starts
 
-__all__ = ["begin_long_work", "begun_long_work", "dist", "gcloud_training", "job_starts", "lane", "lives_on_gs"]
-__all__ += ["lost_executor", "second_way_in", "told_story"]  # fixtures from the modules beside
+__all__ = ["begun_long_work", "dist", "gcloud_training", "job_starts", "lane", "lives_on_gs", "lost_executor"]
+__all__ += ["second_way_in", "told_story"]  # fixtures from the modules beside
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ["SENTIMENT_DRIVER_MEMORY"] = "2g"
@@ -54,7 +54,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes a shell for the scripts that call gcloud needs gcloud; what waits for long work comes last."""
     items.sort(key=is_about_long_work)
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(process(item)))
         if isinstance(item, pytest.Function) and GCLOUD_FIXTURES & set(item.fixturenames):
             item.add_marker("gcloud")
 
