@@ -4,7 +4,6 @@ In the driver one Spark job is all that a batch takes: its figures, its Parquet 
 In the executors each of them is a job of its own, over rows that Spark has cached, and a batch may have any size.
 """
 
-import math
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
@@ -89,7 +88,7 @@ class InDriver:
         """See Held."""
         alive = self.predictions()
         scores = alive["score"].to_numpy()
-        confidence = np.maximum(scores, 1 - scores).mean() if len(scores) else None
+        confidence = float(np.maximum(scores, 1 - scores).mean()) if len(scores) else None
         oldest = pc.min(self._scored[TIME]).cast(pa.int64()).as_py()
         share = pc.mean(alive["prediction"]).as_py()
         return _figures(now, self._scored.num_rows, alive.num_rows, share, confidence, oldest)
@@ -135,6 +134,6 @@ def _figures(
         "rows_out": rows_out,
         "dead_letters": rows_in - rows_out,
         "positive_share": share or 0,
-        "mean_confidence": float(confidence) if confidence and math.isfinite(confidence) else 0,
+        "mean_confidence": confidence or 0,
         "lag_seconds": round(lag, 3),
     }

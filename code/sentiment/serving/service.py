@@ -26,7 +26,8 @@ from sentiment.tracking import java_line
 LOOK_SECONDS = 0.5
 COMMIT_SECONDS = 5.0
 LOCAL_FILES = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
-"""Spark's usual one starts a process (`readlink`) for each of several questions about a local file: 60 ms a batch."""
+"""Spark's usual one starts a process (`readlink`) for each of several questions about a local file: with it a stream
+started 33 processes a second, with this one 5."""
 
 
 def serve(spark: SparkSession, serving: Serving) -> None:
