@@ -27,7 +27,9 @@ ORDER = "inner_order"
 FOLD = "inner_fold"
 
 MIN_ROWS_PER_TERM = 2
-ROWS_PER_PARTITION = 50_000
+# From six partitions on Spark adds up gradients in two stages, with a shuffle between them at every step of a fit:
+# 400 thousand tweets in seven took 26 s for LR and SVC, in four 19 s.
+ROWS_PER_PARTITION = 100_000
 MIN_PARTITIONS = 2
 
 
