@@ -7,13 +7,14 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment.serving import files
+from sentiment.serving import files, rows
+from sentiment.serving.rows import SparkRows
 
 pytestmark = pytest.mark.spark
 QUERY, OTHER = "0123abcd-rest", "ffff0000-rest"
 
 
-def rows(spark: SparkSession, count: int, dates: tuple[str, ...] = ("2026-03-01",)) -> DataFrame:
+def made(spark: SparkSession, count: int, dates: tuple[str, ...] = ("2026-03-01",)) -> DataFrame:
     days = F.array(*[F.lit(datetime.date.fromisoformat(date)) for date in dates])
     return spark.range(count).withColumn("date", F.element_at(days, (F.col("id") % len(dates) + 1).cast("int")))
 
@@ -23,11 +24,12 @@ def there(folder: Path) -> list[str]:
 
 
 def publish(spark: SparkSession, frame: DataFrame | None, count: int, folder: Path, batch: int, **kwargs: bool) -> None:
-    files.publish(spark, frame, count, str(folder), QUERY, batch, kwargs.get("replayed", False))
+    held = SparkRows(frame, count) if frame is not None else None
+    files.publish(spark, held, str(folder), QUERY, batch, kwargs.get("replayed", False))
 
 
 def test_names_depend_on_the_batch_alone(spark: SparkSession, tmp_path: Path) -> None:
-    publish(spark, rows(spark, 10, ("2026-03-01", "2026-03-02")), 10, tmp_path, 7)
+    publish(spark, made(spark, 10, ("2026-03-01", "2026-03-02")), 10, tmp_path, 7)
     assert there(tmp_path) == [
         "date=2026-03-01/0123abcd-00000007-0.parquet",
         "date=2026-03-02/0123abcd-00000007-0.parquet",
@@ -37,10 +39,10 @@ def test_names_depend_on_the_batch_alone(spark: SparkSession, tmp_path: Path) ->
 
 
 def test_a_replay_replaces_its_own_files_under_every_date_and_no_other_s(spark: SparkSession, tmp_path: Path) -> None:
-    publish(spark, rows(spark, 4, ("2026-03-01", "2026-03-02")), 4, tmp_path, 1)
-    publish(spark, rows(spark, 4), 4, tmp_path, 2)
-    files.publish(spark, rows(spark, 4), 4, str(tmp_path), OTHER, 1, False)
-    publish(spark, rows(spark, 5, ("2026-03-02",)), 5, tmp_path, 1, replayed=True)
+    publish(spark, made(spark, 4, ("2026-03-01", "2026-03-02")), 4, tmp_path, 1)
+    publish(spark, made(spark, 4), 4, tmp_path, 2)
+    files.publish(spark, SparkRows(made(spark, 4), 4), str(tmp_path), OTHER, 1, False)
+    publish(spark, made(spark, 5, ("2026-03-02",)), 5, tmp_path, 1, replayed=True)
     assert there(tmp_path) == [
         "date=2026-03-01/0123abcd-00000002-0.parquet",
         "date=2026-03-01/ffff0000-00000001-0.parquet",
@@ -50,7 +52,7 @@ def test_a_replay_replaces_its_own_files_under_every_date_and_no_other_s(spark: 
 
 
 def test_a_replay_without_rows_leaves_nothing_of_an_earlier_attempt(spark: SparkSession, tmp_path: Path) -> None:
-    publish(spark, rows(spark, 4), 4, tmp_path, 1)
+    publish(spark, made(spark, 4), 4, tmp_path, 1)
     publish(spark, None, 0, tmp_path, 1, replayed=True)
     assert there(tmp_path) == []
 
@@ -58,7 +60,7 @@ def test_a_replay_without_rows_leaves_nothing_of_an_earlier_attempt(spark: Spark
 def test_large_batches_are_cut_into_several_files(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "ROWS_PER_FILE", 10)
-    publish(spark, rows(spark, 35), 35, tmp_path, 1)
+    monkeypatch.setattr(rows, "ROWS_PER_FILE", 10)
+    publish(spark, made(spark, 35), 35, tmp_path, 1)
     assert len(there(tmp_path)) >= 4
     assert spark.read.parquet(str(tmp_path)).distinct().count() == 35

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment.serving import files, held, parsing, scoring, sources
+from sentiment.serving import files, held, parsing, rows, scoring, sources
 from sentiment.serving.models import Loaded
 from sentiment.serving.settings import FILE, KAFKA, Source
 
@@ -29,8 +29,8 @@ MESSAGES = [
 
 def scored(spark: SparkSession, messages: list[str], max_bytes: int = 1_000_000) -> DataFrame:
     times = [datetime(2026, 3, 1 + n % 2, tzinfo=UTC) for n in range(len(messages))]
-    rows = [(bytearray(each.encode()), f"kafka:t/0/{n}", times[n]) for n, each in enumerate(messages)]
-    frame = spark.createDataFrame(rows, "payload binary, source string, ingest_time timestamp")
+    sent = [(bytearray(each.encode()), f"kafka:t/0/{n}", times[n]) for n, each in enumerate(messages)]
+    frame = spark.createDataFrame(sent, "payload binary, source string, ingest_time timestamp")
     score = F.when(F.length("text") > 12, 0.75).otherwise(0.25)
 
     def apply(rows: DataFrame) -> DataFrame:
@@ -44,8 +44,8 @@ def both(frame: DataFrame) -> tuple[held.InDriver, held.InExecutors]:
     return held.InDriver(frame), held.InExecutors(frame)
 
 
-def read(spark: SparkSession, rows: Any, count: int, folder: Path) -> DataFrame:
-    written = files.publish(spark, rows, count, str(folder), "0123abcd-rest", 3, False)
+def read(spark: SparkSession, held_rows: Any, folder: Path) -> DataFrame:
+    written = files.publish(spark, held_rows, str(folder), "0123abcd-rest", 3, False)
     found = files.read(spark, str(folder), written)
     assert found is not None
     return found
@@ -72,8 +72,7 @@ def test_files_have_the_same_names_types_and_rows(spark: SparkSession, tmp_path:
     for kind, count in (("predictions", 3), ("dead_letters", 3)):
         found = []
         for name, of in (("driver", driver), ("executors", executors)):
-            rows = held.without_records(getattr(of, kind)())
-            found.append(read(spark, rows, count, tmp_path / name / kind))
+            found.append(read(spark, getattr(of, kind)(), tmp_path / name / kind))
         ours, sparks = found
         assert ours.schema == sparks.schema
         assert sorted(ours.collect(), key=lambda row: row["source"]) == sorted(
@@ -90,32 +89,41 @@ def test_files_have_the_same_names_types_and_rows(spark: SparkSession, tmp_path:
     executors.release()
 
 
+def records(of: held.Held, kind: str, key: str) -> set[tuple[str, bytes, str]]:
+    chunks = getattr(of, kind)().records(key)
+    return {each for keys, values, places in chunks for each in zip(keys, map(bytes, values), places, strict=True)}
+
+
 def test_records_are_the_same_bytes(spark: SparkSession) -> None:
     driver, executors = both(scored(spark, MESSAGES))
     for kind, key in (("predictions", "id"), ("dead_letters", "source")):
-        table: Any = held.records(getattr(driver, kind)(), key)
-        frame = held.records(getattr(executors, kind)(), key)
-        assert isinstance(frame, DataFrame)
-        wanted = {(row["key"], bytes(row["value"]), row["source"]) for row in frame.collect()}
-        assert {(row["key"], row["value"], row["source"]) for row in table.to_pylist()} == wanted
-        assert len(wanted) == 3
-        assert all(value.startswith(b"{") for _, value, _ in wanted)
+        found = records(driver, kind, key)
+        assert found == records(executors, kind, key)
+        assert len(found) == 3
+        assert all(value.startswith(b"{") for _, value, _ in found)
     executors.release()
+
+
+def test_what_a_batch_has_none_of_is_nothing(spark: SparkSession) -> None:
+    for of in both(scored(spark, MESSAGES[:3])):
+        assert of.dead_letters() is None
+        assert of.predictions() is not None
+        of.release()
 
 
 def test_a_record_that_its_topic_would_refuse_is_a_dead_letter_with_a_record_of_its_own(spark: SparkSession) -> None:
     driver = held.InDriver(scored(spark, MESSAGES[:3], max_bytes=10))
-    assert driver.predictions().num_rows == 0
-    dead: Any = held.records(driver.dead_letters(), "source")
-    assert [b"larger than the topic" in value for value in dead["value"].to_pylist()] == [True] * 3
+    assert driver.predictions() is None
+    found = [value for _, value, _ in records(driver, "dead_letters", "source")]
+    assert [b"larger than the topic" in value for value in found] == [True] * 3
 
 
 def test_a_large_table_is_cut_into_several_files(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "ROWS_PER_FILE", 2)
-    rows = held.without_records(held.InDriver(scored(spark, MESSAGES[:1] * 10)).predictions())
-    assert read(spark, rows, 10, tmp_path).count() == 10
+    monkeypatch.setattr(rows, "ROWS_PER_FILE", 2)
+    predictions = held.InDriver(scored(spark, MESSAGES[:1] * 10)).predictions()
+    assert read(spark, predictions, tmp_path).count() == 10
     assert len(list(tmp_path.glob("date=*/*.parquet"))) == 6  # five rows a date
 
 

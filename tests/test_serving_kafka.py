@@ -11,9 +11,10 @@ from kafka.partitioner.default import murmur2
 from pyspark.sql import SparkSession
 
 from sentiment.jobs import ArgumentsError, DataError
-from sentiment.serving import kafka
+from sentiment.serving import kafka, rows
 from sentiment.serving.kafka import Records, Sender, Topic
 from sentiment.serving.lease import LeaseLostError
+from sentiment.serving.rows import SparkRows
 
 pytestmark = pytest.mark.spark
 HEADERS = {"model_version": "7", "query_id": "", "batch_id": ""}
@@ -29,9 +30,9 @@ class Stage:
         self.topic = kafka.describe(broker.bootstrap, name, "--kafka-output-topic", for_output=True)
 
     def records(self, batch: int, count: int = 10) -> list[Records]:
-        rows = [(f"k{n}", bytearray(f"{batch}/{n}".encode()), f"kafka:in/0/{100 * batch + n}") for n in range(count)]
-        frame = self.spark.createDataFrame(rows, "key string, value binary, source string")
-        return [Records(self.topic, frame, count)]
+        made = [(f"k{n}", bytearray(f"{batch}/{n}".encode()), f"kafka:in/0/{100 * batch + n}") for n in range(count)]
+        frame = self.spark.createDataFrame(made, "key string, inner_value binary, source string")
+        return [Records(self.topic, SparkRows(frame, count), "key")]
 
     def send(self, sender: Sender, batch: int, since_ms: int | None = None) -> bool:
         headers = {"model_version": "7", "query_id": self.query, "batch_id": str(batch)}
@@ -95,13 +96,13 @@ def test_records_have_their_key_s_partition_and_say_where_they_come_from(stage: 
 def test_a_driver_that_dies_in_mid_send_leaves_nothing_to_readers(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cut(_records: Records) -> Any:
+    def cut(_rows: SparkRows, _key: str) -> Any:
         yield [b"k0", b"k1"], [b"cut", b"cut"], ["s0", "s1"]
         raise KeyboardInterrupt
 
     dying = Sender(stage.query)
     with monkeypatch.context() as patched:
-        patched.setattr(kafka, "_chunks", cut)
+        patched.setattr(SparkRows, "records", cut)
         with pytest.raises(KeyboardInterrupt):
             stage.send(dying, 0)
     assert stage.send(Sender(stage.query), 0)
@@ -129,7 +130,7 @@ def test_a_marker_that_the_broker_forgot_is_looked_for_in_the_topic(stage: Stage
 
 
 def test_large_batches_are_sent_in_parts_of_one_transaction(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(rows, "ROWS_AT_ONCE", 4)
     assert stage.send(Sender(stage.query), 0)
     assert stage.values() == expected(0)
 

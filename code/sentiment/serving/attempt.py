@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 
 from sentiment.progress import log
 from sentiment.serving import files, held, kafka, parsing, scoring, sources
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, WRITTEN
+from sentiment.serving.rows import JSON, Rows, SparkRows
 from sentiment.serving.settings import AT_LEAST_ONCE
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ PREDICTIONS, DEAD = "predictions", "dead_letters"
 class _Rows:
     """A batch's predictions and dead letters; None: there are none."""
 
-    alive: held.Rows | None
-    dead: held.Rows | None
+    alive: Rows | None
+    dead: Rows | None
 
 
 class Attempt:
@@ -58,7 +59,7 @@ class Attempt:
         else:
             log.info("batch %d: its files are complete; publishing from them", self.number)
             rows = self._from_files(written)
-            self.owner.retried("kafka", lambda: self._send(rows, written))
+            self.owner.retried("kafka", lambda: self._send(rows))
         self.owner.on_step(AFTER_KAFKA, self.number)
         manifest = {
             **{name: self.intent[name] for name in ("batch_id", "query_id", "model_name", "model_version", "source")},
@@ -97,13 +98,10 @@ class Attempt:
             figures = scored.figures(datetime.now(UTC))
         try:
             sources.check_files(self.spark, self.serving.source, self.intent["source"])
-            rows = _Rows(
-                scored.predictions() if figures["rows_out"] else None,
-                scored.dead_letters() if figures["dead_letters"] else None,
-            )
+            rows = _Rows(scored.predictions(), scored.dead_letters())
             written = self._write(rows, figures)
             self.owner.on_step(AFTER_PARQUET, self.number)
-            self.owner.retried("kafka", lambda: self._send(rows, written))
+            self.owner.retried("kafka", lambda: self._send(rows))
             return written
         finally:
             scored.release()
@@ -134,38 +132,36 @@ class Attempt:
         self.owner.lease.check()
         place = (self.query, self.number, self.files_tried)
         self.files_tried = True
-        alive = held.without_records(rows.alive) if rows.alive is not None else None
-        dead = held.without_records(rows.dead) if rows.dead is not None else None
-        rows_out, rows_dead = int(figures["rows_out"]), int(figures["dead_letters"])
         with self._timed("parquet"):
-            prediction_files = files.publish(self.spark, alive, rows_out, self.sinks.output, *place)
-            dead_files = files.publish(self.spark, dead, rows_dead, self.sinks.dead_letters, *place)
+            prediction_files = files.publish(self.spark, rows.alive, self.sinks.output, *place)
+            dead_files = files.publish(self.spark, rows.dead, self.sinks.dead_letters, *place)
         if self.sinks.json_output:
             with self._timed("json"):
-                files.publish(self.spark, alive, rows_out, self.sinks.json_output, *place, kind="json")
+                files.publish(self.spark, rows.alive, self.sinks.json_output, *place, kind=JSON)
         written = {**figures, "files": prediction_files, "dead_letter_files": dead_files}
         return self.checkpoint.create(WRITTEN, self.number, written)
 
     def _from_files(self, written: dict[str, Any]) -> _Rows:
         """The batch as its files have it."""
-        alive = files.read(self.spark, self.sinks.output, written["files"])
-        dead = files.read(self.spark, self.sinks.dead_letters, written["dead_letter_files"])
+
+        def read(folder: str, names: str, record: Column, count: str) -> SparkRows | None:
+            frame = files.read(self.spark, folder, written[names])
+            return None if frame is None else SparkRows(frame.withColumn(scoring.VALUE, record), int(written[count]))
+
         return _Rows(
-            alive.withColumn(scoring.VALUE, scoring.record()) if alive is not None else None,
-            dead.withColumn(scoring.VALUE, scoring.dead_record()) if dead is not None else None,
+            read(self.sinks.output, "files", scoring.record(), "rows_out"),
+            read(self.sinks.dead_letters, "dead_letter_files", scoring.dead_record(), "dead_letters"),
         )
 
-    def _send(self, rows: _Rows, written: dict[str, Any]) -> None:
+    def _send(self, rows: _Rows) -> None:
         """Publish predictions, and dead letters where they have a topic."""
         planned = {role: kafka.Topic(**each) for role, each in self.intent["topics"].items()}
         topics = {role: replace(topic, bootstrap=self.sinks.bootstrap) for role, topic in planned.items()}
         records = []
         if PREDICTIONS in topics and rows.alive is not None:
-            alive = held.records(rows.alive, "id")
-            records.append(kafka.Records(topics[PREDICTIONS], alive, int(written["rows_out"])))
+            records.append(kafka.Records(topics[PREDICTIONS], rows.alive, "id"))
         if DEAD in topics and rows.dead is not None:
-            dead = held.records(rows.dead, sources.COORDINATES)
-            records.append(kafka.Records(topics[DEAD], dead, int(written["dead_letters"])))
+            records.append(kafka.Records(topics[DEAD], rows.dead, sources.COORDINATES))
         if not records:
             return
         self.owner.lease.check()

@@ -5,20 +5,19 @@ In the executors each of them is a job of its own, over rows that Spark has cach
 """
 
 from datetime import datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment.serving.parsing import REASON
+from sentiment.serving.rows import ArrowRows, Rows, SparkRows
 from sentiment.serving.scoring import DEAD_COLUMNS, PREDICTION_COLUMNS, VALUE
-from sentiment.serving.sources import COORDINATES, TIME
-
-Rows: TypeAlias = DataFrame | pa.Table
+from sentiment.serving.sources import TIME
 
 CAN_COLLECT = hasattr(DataFrame, "toArrow")
 """Spark 3.5 has no such method: there every batch stays in the executors."""
@@ -31,12 +30,12 @@ class Held(Protocol):
         """What it holds: rows_in, rows_out, dead_letters, positive_share, mean_confidence, lag_seconds."""
         ...
 
-    def predictions(self) -> Rows:
-        """The rows of the predictions dataset."""
+    def predictions(self) -> Rows | None:
+        """The rows of the predictions dataset; None: there are none."""
         ...
 
-    def dead_letters(self) -> Rows:
-        """The rows of the dead-letter dataset."""
+    def dead_letters(self) -> Rows | None:
+        """The rows of the dead-letter dataset; None: there are none."""
         ...
 
     def release(self) -> None:
@@ -49,79 +48,74 @@ class InExecutors:
 
     def __init__(self, scored: DataFrame) -> None:
         self._scored = scored.persist(StorageLevel.MEMORY_AND_DISK)
-
-    def figures(self, now: datetime) -> dict[str, float]:
-        """See Held."""
         alive = F.col(REASON).isNull()
-        row = self._scored.agg(
+        counted = self._scored.agg(
             F.count(F.lit(1)),
             F.count_if(alive),
             F.avg(F.when(alive, F.col("prediction"))),
             F.avg(F.when(alive, F.greatest("score", 1 - F.col("score")))),
             F.min(F.unix_micros(TIME)),
         ).first()
-        assert row is not None
-        rows_in, rows_out, share, confidence, oldest = row
+        assert counted is not None
+        self._counted = counted
+
+    def figures(self, now: datetime) -> dict[str, float]:
+        """See Held."""
+        rows_in, rows_out, share, confidence, oldest = self._counted
         return _figures(now, rows_in, rows_out, share, confidence, oldest)
 
-    def predictions(self) -> DataFrame:
+    def predictions(self) -> SparkRows | None:
         """See Held."""
-        return self._scored.where(F.col(REASON).isNull()).select(*_columns(PREDICTION_COLUMNS, self._scored.columns))
+        return self._those(F.col(REASON).isNull(), PREDICTION_COLUMNS, self._counted[1])
 
-    def dead_letters(self) -> DataFrame:
+    def dead_letters(self) -> SparkRows | None:
         """See Held."""
-        return self._scored.where(F.col(REASON).isNotNull()).select(*_columns(DEAD_COLUMNS, self._scored.columns))
+        return self._those(F.col(REASON).isNotNull(), DEAD_COLUMNS, self._counted[0] - self._counted[1])
 
     def release(self) -> None:
         """See Held."""
         self._scored.unpersist()
+
+    def _those(self, wanted: Column, columns: list[str], count: int) -> SparkRows | None:
+        rows = self._scored.where(wanted).select(*_with_value(columns, self._scored.columns))
+        return SparkRows(rows, count) if count else None
 
 
 class InDriver:
     """A scored batch that the driver's memory holds easily."""
 
     def __init__(self, scored: DataFrame) -> None:
+        self._spark = scored.sparkSession
         self._scored: Any = scored.toArrow()
         self._alive = pc.is_null(self._scored[REASON])
 
     def figures(self, now: datetime) -> dict[str, float]:
         """See Held."""
-        alive = self.predictions()
+        alive = self._scored.filter(self._alive)
         scores = alive["score"].to_numpy()
         confidence = float(np.maximum(scores, 1 - scores).mean()) if len(scores) else None
         oldest = pc.min(self._scored[TIME]).cast(pa.int64()).as_py()
         share = pc.mean(alive["prediction"]).as_py()
         return _figures(now, self._scored.num_rows, alive.num_rows, share, confidence, oldest)
 
-    def predictions(self) -> Any:
+    def predictions(self) -> ArrowRows | None:
         """See Held."""
-        return self._scored.filter(self._alive).select(_columns(PREDICTION_COLUMNS, self._scored.column_names))
+        return self._those(self._alive, PREDICTION_COLUMNS)
 
-    def dead_letters(self) -> Any:
+    def dead_letters(self) -> ArrowRows | None:
         """See Held."""
-        dead = self._scored.filter(pc.invert(self._alive))
-        return dead.select(_columns(DEAD_COLUMNS, self._scored.column_names))
+        return self._those(pc.invert(self._alive), DEAD_COLUMNS)
 
     def release(self) -> None:
         """See Held."""
         self._scored = self._alive = None
 
-
-def records(rows: Rows, key: str) -> Rows:
-    """Rows with inner_value as key, value and source, which is what goes to Kafka."""
-    if isinstance(rows, DataFrame):
-        return rows.select(F.col(key).alias("key"), F.col(VALUE).alias("value"), COORDINATES)
-    return pa.table({"key": rows[key], "value": rows[VALUE], "source": rows[COORDINATES]})
+    def _those(self, wanted: Any, columns: list[str]) -> ArrowRows | None:
+        rows = self._scored.filter(wanted).select(_with_value(columns, self._scored.column_names))
+        return ArrowRows(self._spark, rows) if rows.num_rows else None
 
 
-def without_records(rows: Rows) -> Rows:
-    """Rows as their dataset has them."""
-    if isinstance(rows, DataFrame):
-        return rows.drop(VALUE)
-    return rows.select([name for name in rows.column_names if name != VALUE])
-
-
-def _columns(wanted: list[str], found: list[str]) -> list[str]:
+def _with_value(wanted: list[str], found: list[str]) -> list[str]:
     return [*wanted, *([VALUE] if VALUE in found else [])]
 
 

@@ -10,20 +10,19 @@ tenth of a second.
 """
 
 import logging
-import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment.jobs import ArgumentsError, DataError
-from sentiment.serving.held import Rows
 from sentiment.serving.lease import LeaseLostError
+from sentiment.serving.rows import Rows, SparkRows
+from sentiment.serving.scoring import VALUE
+from sentiment.serving.sources import COORDINATES
 
 PATIENCE_SECONDS = 30
 TRANSACTION_MS = 600_000
@@ -31,9 +30,6 @@ TRANSACTION_MS = 600_000
 
 LOOK_BACK_MS = 3_600_000
 """How far before a batch's intent the tail of a topic is searched: clocks of brokers and drivers differ."""
-
-ROWS_AT_ONCE = 100_000
-"""Records that the driver holds in memory."""
 
 _NOT_YET = (
     KafkaError.NOT_COORDINATOR,
@@ -57,11 +53,11 @@ class Topic:
 
 @dataclass(frozen=True)
 class Records:
-    """What shall go to one topic: rows of key (string), value (binary) and source (string), and how many."""
+    """What shall go to one topic: rows with inner_value, and the column that is the key."""
 
     topic: Topic
     rows: Rows
-    count: int
+    key: str
 
 
 def describe(bootstrap: str, topic: str, flag: str, for_output: bool) -> Topic:
@@ -83,9 +79,10 @@ def describe(bootstrap: str, topic: str, flag: str, for_output: bool) -> Topic:
 def publish_at_least_once(records: Records, headers: dict[str, str]) -> None:
     """Send a batch's records with Spark's own sink: a replay sends them again."""
     pairs = [F.struct(F.lit(key).alias("key"), F.lit(value.encode()).alias("value")) for key, value in headers.items()]
-    source = F.struct(F.lit("source").alias("key"), F.col("source").cast("binary").alias("value"))
-    assert isinstance(records.rows, DataFrame)
-    rows = records.rows.select("key", "value", F.array(*pairs, source).alias("headers"))
+    source = F.struct(F.lit("source").alias("key"), F.col(COORDINATES).cast("binary").alias("value"))
+    assert isinstance(records.rows, SparkRows)
+    key, value = F.col(records.key).alias("key"), F.col(VALUE).alias("value")
+    rows = records.rows.frame.select(key, value, F.array(*pairs, source).alias("headers"))
     writer = rows.write.format("kafka").option("kafka.bootstrap.servers", records.topic.bootstrap)
     writer.option("topic", records.topic.name).save()
 
@@ -160,7 +157,7 @@ class Sender:
 
     def _produce(self, records: Records, headers: list[tuple[str, str]]) -> None:
         topic = records.topic.name
-        for keys, values, sources in _chunks(records):
+        for keys, values, sources in records.rows.records(records.key):
             for key, value, source in zip(keys, values, sources, strict=True):
                 while True:
                     try:
@@ -219,16 +216,3 @@ class Sender:
 
 class KafkaSendError(Exception):
     """A transaction that did not come about; nothing of it will be seen by readers of committed records."""
-
-
-def _chunks(records: Records) -> Iterator[tuple[list[str], list[bytes], list[str]]]:
-    """Keys, values and sources, as many at once as the driver holds easily."""
-    rows = records.rows
-    if not isinstance(rows, DataFrame):
-        yield rows["key"].to_pylist(), rows["value"].to_pylist(), rows["source"].to_pylist()
-        return
-    parts = math.ceil(records.count / ROWS_AT_ONCE)
-    for part in range(parts):
-        some = rows.where(F.pmod(F.xxhash64("source"), F.lit(parts)) == part) if parts > 1 else rows
-        frame: Any = some.toPandas()
-        yield frame["key"].tolist(), frame["value"].tolist(), frame["source"].tolist()

@@ -62,12 +62,9 @@ def run(spark: SparkSession, rows: DataFrame, model: Loaded, output: str, name: 
     query = f"{hashlib.sha256(words.encode()).hexdigest()[:8]}-score-batch"
     scored = held.InExecutors(scoring.score(rows, model, 0, query))
     try:
-        figures = scored.figures(datetime.now(UTC))
-        alive, dead = int(figures["rows_out"]), int(figures["dead_letters"])
-        good = scored.predictions() if alive else None
-        bad = scored.dead_letters() if dead else None
-        files.publish(spark, good, alive, output, query, 0, replayed=True)
-        files.publish(spark, bad, dead, f"{output}-dead-letters", query, 0, replayed=True)
+        place = (query, 0, True)
+        files.publish(spark, scored.predictions(), output, *place)
+        files.publish(spark, scored.dead_letters(), f"{output}-dead-letters", *place)
+        return scored.figures(datetime.now(UTC))
     finally:
         scored.release()
-    return figures
