@@ -8,6 +8,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
+from sentiment.jobs import DataError
 from sentiment.serving import files, held, parsing, rows, scoring, sources
 from sentiment.serving.models import Loaded
 from sentiment.serving.settings import FILE, KAFKA, Source
@@ -125,6 +126,12 @@ def test_a_large_table_is_cut_into_several_files(
     predictions = held.InDriver(scored(spark, MESSAGES[:1] * 10)).predictions()
     assert read(spark, predictions, tmp_path).count() == 10
     assert len(list(tmp_path.glob("date=*/*.parquet"))) == 6  # five rows a date
+
+
+def test_a_folder_that_cannot_be_written_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=f"^cannot write {tmp_path}/file/out/_staging/.*: .*Not a directory"):
+        read(spark, held.InDriver(scored(spark, MESSAGES)).predictions(), tmp_path / "file" / "out")
 
 
 @pytest.mark.parametrize(

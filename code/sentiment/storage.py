@@ -181,8 +181,11 @@ def filling(spark: SparkSession, location: str) -> Iterator[Path]:
     filesystem, target = _resolve(spark, location)
     if _is_local(filesystem):
         folder = Path(target.toUri().getPath())
-        folder.mkdir(parents=True)
-        yield folder
+        try:
+            folder.mkdir(parents=True)
+            yield folder
+        except OSError as error:
+            raise DataError(f"cannot write {location}: {first_line(error)}") from error
         return
     with tempfile.TemporaryDirectory(prefix="sentiment-upload-") as name:
         yield Path(name)
