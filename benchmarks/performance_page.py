@@ -92,12 +92,14 @@ def publish(results: Path) -> None:
     if results.resolve() != PUBLISHED:
         shutil.copyfile(results, PUBLISHED)
     kept = json.loads(PUBLISHED.read_text(encoding="utf-8"))
-    PAGE.write_text(page(kept), encoding="utf-8")
+    text = page(kept)
+    images = {name: pictures.svg(picture) for name, picture in drawn(done(kept)).items()}
+    PAGE.write_text(text, encoding="utf-8")
     PICTURES.mkdir(exist_ok=True)
     for old in PICTURES.glob("*.svg"):
         old.unlink()
-    for name, picture in drawn(done(kept)).items():
-        (PICTURES / name).write_text(pictures.svg(picture), encoding="utf-8")
+    for name, image in images.items():
+        (PICTURES / name).write_text(image, encoding="utf-8")
     print(PAGE.relative_to(ROOT))
 
 

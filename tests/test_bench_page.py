@@ -102,6 +102,13 @@ def test_a_figure_above_its_limit_is_missed(kept: dict[str, Any]) -> None:
     assert found.endswith("| at most 1.10 | 1.30 | **missed**: above what is wanted |")
 
 
+def test_rows_that_scikit_learn_was_left_out_at_are_drawn_without_it(kept: dict[str, Any]) -> None:
+    figures = kept["sections"]["linear-1600k"]["figures"]
+    kept["sections"]["linear-3200k"] = entry({**figures, "rows": 2000, "steps": steps(OURS, 30)})
+    _, data = pictures.linear(performance_page.done(kept))
+    assert data == {OURS: [[1000, 10, 1.0], [2000, 30, 1.0]], SCIKIT: [[1000, 20, 1.0]]}
+
+
 @pytest.fixture
 def published(kept: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The page and its pictures, made in a folder of the test's own."""
