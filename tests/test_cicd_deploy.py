@@ -1,6 +1,10 @@
-"""Jobs by the scripts of ci-cd/ and the real gcloud; only the drivers are stand-ins (cicd_driver.py), to be quick."""
+"""Jobs by the scripts of ci-cd/ and the real gcloud; only the drivers are stand-ins (cicd_driver.py), to be quick.
+
+A deploy waits more than it works: those that have nothing to do with each other are begun at once (`begun`).
+"""
 
 import shlex
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -44,9 +48,34 @@ def jobs(server: Server, stream: str, active: bool = False) -> list[dp.Job]:
 
 
 def deploy(*words: str) -> list[str]:
-    return ["deploy-serving.sh", "--timeout", "90", *words]
+    return ["deploy-serving.sh", "--timeout", "180", *words]
 
 
+def train(classifier: str) -> list[str]:
+    return ["train-model.sh", "--input", "gs://sentiment-bucket-code/", "--", "--models", classifier]
+
+
+SCRIPTS = {
+    "s-idle": deploy("--stream", "s-idle"),
+    "s-fails": deploy("--stream", "s-fails"),
+    "s-stuck": deploy("--stream", "s-stuck", "--timeout", "30"),  # long enough to look idle
+    "a training that fails": train("gbt"),
+    "a training": train("logisticregression"),
+}
+
+
+@pytest.fixture(scope="module")
+def begun(scripts: Scripts) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """The SCRIPTS, under way."""
+    processes = {name: scripts.start(*words) for name, words in SCRIPTS.items()}
+    yield processes
+    for process in processes.values():
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.usefixtures("begun")
 def test_a_stream_is_deployed_once_and_replaced_when_it_is_drained(scripts: Scripts, server: Server) -> None:
     code, out, err = scripts.run(*deploy("--stream", "once"))
     assert (code, err) == (0, "")
@@ -103,23 +132,21 @@ def test_of_two_deploys_at_once_with_different_settings_one_stream_is_left(scrip
     ],
 )
 def test_only_a_stream_that_serves_is_left_running(
-    scripts: Scripts, server: Server, stream: str, code: int, line: str
+    begun: dict[str, subprocess.Popen[str]], server: Server, stream: str, code: int, line: str
 ) -> None:
-    words = ["--timeout", "30"] if stream == "s-stuck" else []  # long enough to look idle
-    found, out, err = scripts.run(*deploy("--stream", stream, *words))
+    found, out, err = ended(begun[stream])
     assert found == code, err
     assert line in (err if code else out).splitlines()[-1]
     assert "chatter" not in err
     assert len(jobs(server, stream, active=True)) == (0 if code else 1)
 
 
-def test_a_training_is_waited_for_and_its_run_named(scripts: Scripts) -> None:
-    code, out, err = scripts.run("train-model.sh", "--input", "gs://sentiment-bucket-code/", "--", "--models", "gbt")
+def test_a_training_is_waited_for_and_its_run_named(begun: dict[str, subprocess.Popen[str]]) -> None:
+    code, out, err = ended(begun["a training that fails"])
     assert code == 1
     assert err.splitlines()[-1].endswith("is ERROR: --input: want tweets, found none")
     assert "chatter" not in out + err
-    words = ["--input", "gs://sentiment-bucket-code/", "--", "--models", "logisticregression"]
-    code, out, err = scripts.run("train-model.sh", *words)
+    code, out, err = ended(begun["a training"])
     assert (code, err) == (0, "")
     assert out.splitlines()[-2].endswith("is DONE: tiny-best version 7, logisticregression (challenger)")
     assert out.splitlines()[-1] == "train-model: MLflow: http://127.0.0.1:1/#/experiments/3/runs/abc"
