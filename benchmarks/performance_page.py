@@ -22,7 +22,8 @@ INTRODUCTION = """# Performance
 
 What `make bench` measured, beside what one would use instead; peers of one table ran in the same run, on the same rows.
 Written from `benchmarks/published.json` by `benchmarks/performance_page.py`; `make check` compares. A figure that
-misses what is wanted of it stands here as missed; what was not measured stands here as not run.
+misses what is wanted of it stands here as missed; what was not measured stands here as not run. [Where the time
+goes](profiles.md) says what profiles show of the misses.
 """
 
 
