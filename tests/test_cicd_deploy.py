@@ -52,7 +52,7 @@ def deploy(*words: str) -> list[str]:
 
 
 def train(classifier: str) -> list[str]:
-    return ["train-model.sh", "--input", "gs://sentiment-bucket-code/", "--", "--models", classifier]
+    return [*TRAIN, "--", "--models", classifier]
 
 
 SCRIPTS = {

@@ -12,8 +12,8 @@ from pyspark.sql import Column, DataFrame
 from sentiment.progress import log
 from sentiment.serving import files, held, kafka, parsing, scoring, sources
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, WRITTEN
-from sentiment.serving.rows import JSON, Rows, SparkRows
-from sentiment.serving.settings import AT_LEAST_ONCE
+from sentiment.serving.rows import Rows, SparkRows
+from sentiment.serving.settings import AT_LEAST_ONCE, JSON
 
 if TYPE_CHECKING:
     from sentiment.serving.batch import BatchProcessor

@@ -5,13 +5,14 @@ In the executors each of them is a job of its own, over rows that Spark has cach
 """
 
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment.serving.parsing import REASON
@@ -48,6 +49,9 @@ class InExecutors:
 
     def __init__(self, scored: DataFrame) -> None:
         self._scored = scored.persist(StorageLevel.MEMORY_AND_DISK)
+
+    @cached_property
+    def _counted(self) -> Row:
         alive = F.col(REASON).isNull()
         counted = self._scored.agg(
             F.count(F.lit(1)),
@@ -57,7 +61,7 @@ class InExecutors:
             F.min(F.unix_micros(TIME)),
         ).first()
         assert counted is not None
-        self._counted = counted
+        return counted
 
     def figures(self, now: datetime) -> dict[str, float]:
         """See Held."""
@@ -91,7 +95,7 @@ class InDriver:
 
     def figures(self, now: datetime) -> dict[str, float]:
         """See Held."""
-        alive = self._scored.filter(self._alive)
+        alive = self._scored.select(["prediction", "score"]).filter(self._alive)
         scores = alive["score"].to_numpy()
         confidence = float(np.maximum(scores, 1 - scores).mean()) if len(scores) else None
         oldest = pc.min(self._scored[TIME]).cast(pa.int64()).as_py()

@@ -62,9 +62,9 @@ def run(spark: SparkSession, rows: DataFrame, model: Loaded, output: str, name: 
     query = f"{hashlib.sha256(words.encode()).hexdigest()[:8]}-score-batch"
     scored = held.InExecutors(scoring.score(rows, model, 0, query))
     try:
-        place = (query, 0, True)
-        files.publish(spark, scored.predictions(), output, *place)
-        files.publish(spark, scored.dead_letters(), f"{output}-dead-letters", *place)
-        return scored.figures(datetime.now(UTC))
+        figures = scored.figures(datetime.now(UTC))
+        files.publish(spark, scored.predictions(), output, query, 0, replayed=True)
+        files.publish(spark, scored.dead_letters(), f"{output}-dead-letters", query, 0, replayed=True)
     finally:
         scored.release()
+    return figures

@@ -14,7 +14,7 @@ from sentiment import storage
 from sentiment.serving.scoring import VALUE
 from sentiment.serving.sources import COORDINATES
 
-PARQUET, JSON = "parquet", "json"
+PARQUET = "parquet"
 ROWS_PER_FILE = 100_000
 ROWS_AT_ONCE = 100_000
 """Records that the driver holds in memory."""
