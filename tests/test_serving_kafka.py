@@ -1,5 +1,6 @@
 """One transaction per batch: readers of committed records see each prediction once, whoever dies when."""
 
+import time
 import uuid
 from typing import Any
 
@@ -12,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from sentiment.jobs import ArgumentsError, DataError
 from sentiment.serving import kafka, rows
-from sentiment.serving.kafka import Records, Sender, Topic
+from sentiment.serving.kafka import KafkaSendError, Records, Sender, Topic
 from sentiment.serving.lease import LeaseLostError
 from sentiment.serving.rows import SparkRows
 
@@ -107,6 +108,31 @@ def test_a_driver_that_dies_in_mid_send_leaves_nothing_to_readers(
             stage.send(dying, 0)
     assert stage.send(Sender(stage.query), 0)
     assert stage.values() == expected(0)
+
+
+def test_a_send_that_stands_still_is_given_up_and_done_again_by_the_next_attempt(
+    broker: Broker, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "STALLED_SECONDS", 1)
+    sender = Sender(stage.query)
+    assert stage.send(sender, 0)
+    produce = Sender._produce
+
+    def into_silence(stalled: Sender, records: Records, headers: list[tuple[str, str]]) -> None:
+        broker.freeze()
+        produce(stalled, records, headers)
+
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(Sender, "_produce", into_silence)
+            begun = time.monotonic()
+            with pytest.raises(KafkaSendError, match="10 records wait, and it has taken none for 1 s"):
+                stage.send(sender, 1)
+            assert time.monotonic() - begun < 20
+    finally:
+        broker.thaw()
+    assert stage.send(sender, 1, since_ms=1)
+    assert stage.values() == expected(0, 1)
 
 
 def test_an_older_driver_is_fenced(stage: Stage) -> None:

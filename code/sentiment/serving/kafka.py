@@ -28,6 +28,13 @@ PATIENCE_SECONDS = 30
 TRANSACTION_MS = 600_000
 """How long a transaction may take; the broker allows 15 minutes unless told otherwise."""
 
+STALLED_SECONDS = 30
+"""How long a transaction may go on without any of its records getting to the broker.
+
+After a broker that stood still for longer than its session librdkafka may never send them
+(https://github.com/confluentinc/librdkafka/issues/5511 is of that kind); the next attempt's client does.
+"""
+
 LOOK_BACK_MS = 3_600_000
 """How far before a batch's intent the tail of a topic is searched: clocks of brokers and drivers differ."""
 
@@ -121,10 +128,11 @@ class Sender:
             self._producer.begin_transaction()
             for each in records:
                 self._produce(each, list(headers.items()))
+            self._wait(0)
             place = TopicPartition(marker.name, 0, batch + 1)
             group = self._consumer.consumer_group_metadata()
             self._producer.send_offsets_to_transaction([place], group, PATIENCE_SECONDS)
-            self._producer.commit_transaction(TRANSACTION_MS / 1000)
+            self._producer.commit_transaction(PATIENCE_SECONDS)  # its records are there, one request is left
         except KafkaException as error:
             self.close()
             if error.args[0].code() in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
@@ -164,8 +172,19 @@ class Sender:
                         self._producer.produce(topic, value, key, headers=[*headers, ("source", source)])
                         break
                     except BufferError:
-                        self._producer.poll(0.1)
+                        self._wait(len(self._producer) - 1)
             self._producer.poll(0)
+
+    def _wait(self, most: int) -> None:
+        """Wait until that many records at most are not yet with the broker; KafkaException where none get there."""
+        fewest, since = len(self._producer), time.monotonic()
+        while fewest > most:
+            left = self._producer.flush(0.1)
+            if left < fewest:
+                fewest, since = left, time.monotonic()
+            elif time.monotonic() - since > STALLED_SECONDS:
+                what = f"{left} records wait, and it has taken none for {STALLED_SECONDS} s"
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, what))
 
     def _has_batch(self, batch: int, marker: Topic, since_ms: int | None) -> bool:
         place = self._committed(TopicPartition(marker.name, 0))
