@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from sentiment import arguments, jobs
+from sentiment import flags, jobs
 from sentiment.sample import NEGATIVE, NEUTRAL, POSITIVE, is_malformed, sample_rows
 
 
@@ -26,10 +26,10 @@ def folder(text: str) -> Path:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = arguments.parser(__doc__)
-    parser.add_argument("--rows", type=arguments.whole(1), default=20000, help="rows to write")
+    parser = flags.parser(__doc__)
+    parser.add_argument("--rows", type=flags.whole(1), default=20000, help="rows to write")
     parser.add_argument("--output", type=folder, required=True, help="local folder for sample_<rows>.csv")
-    parser.add_argument("--seed", type=arguments.whole(0), default=42, help="another seed, other tweets")
+    parser.add_argument("--seed", type=flags.whole(0), default=42, help="another seed, other tweets")
     return parser.parse_args(argv)
 
 

@@ -9,7 +9,7 @@ except ModuleNotFoundError:
         "sentiment_multimodel.py: the package 'sentiment' is missing: submit dist/sentiment_multimodel.py instead, "
         "or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-from sentiment import arguments, cleaning, experiment, jobs, raw_tweets, splits
+from sentiment import arguments, cleaning, experiment, jobs, raw_tweets, splits, training_arguments
 from sentiment.progress import Progress
 from sentiment.session import session
 
@@ -20,7 +20,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--input", required=True, help="CSV of raw tweets: a file, or a folder whose .csv and .csv.gz are all read"
     )
     parser.add_argument("--output", required=True, help=arguments.OUTPUT_WITH_SPLITS_HELP)
-    arguments.add_training(parser)
+    training_arguments.add(parser)
     arguments.add_splits(parser)
     arguments.add_thinning(parser)
     arguments.add_contract(parser)
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
             cleaning.check(cleaning.report(assessed), arguments.contract(args), args.input)
         chosen = splits.thinned(cleaning.clean(assessed), args.sample_fraction, args.max_rows, args.seed)
         divided = splits.divide(chosen, splitting)
-        settings = arguments.settings(args, args.input, splitting.described(), keep_test=True)
+        settings = training_arguments.settings(args, args.input, splitting.described(), keep_test=True)
         experiment.train(spark, divided, settings, steps, work)
 
 

@@ -9,7 +9,7 @@ except ModuleNotFoundError:
         "train_and_log.py: the package 'sentiment' is missing: submit dist/train_and_log.py instead, "
         "or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-from sentiment import arguments, datasets, experiment, jobs, splits, storage
+from sentiment import arguments, datasets, experiment, jobs, splits, storage, training_arguments
 from sentiment.progress import Progress
 from sentiment.session import session
 
@@ -18,7 +18,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = arguments.parser(__doc__)
     parser.add_argument("--data", required=True, help="folder that create_splits.py wrote")
     parser.add_argument("--output", default="models/", help=arguments.OUTPUT_HELP)
-    arguments.add_training(parser)
+    training_arguments.add(parser)
     arguments.add_seed(parser)
     return parser.parse_args(argv)
 
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         divided = {
             name: datasets.read_clean(spark, storage.join(args.data, name), "--data") for name in datasets.SPLIT_NAMES
         }
-        settings = arguments.settings(args, args.data, splitting)
+        settings = training_arguments.settings(args, args.data, splitting)
         experiment.train(spark, divided, settings, steps, work)
 
 

@@ -17,7 +17,8 @@ from mlflow.tracking import MlflowClient
 from prediction_files import prediction
 
 from sentiment import evaluation
-from sentiment.evaluation import Scores, TokenCounts
+from sentiment.evaluation import TokenCounts
+from sentiment.scores import Scores
 
 pytestmark = pytest.mark.dags
 

@@ -27,9 +27,9 @@ from pyspark.sql import functions as F  # noqa: N812
 from supervisor import environment
 
 from sentiment import evaluation, registry, storage
-from sentiment.evaluation import Scores
 from sentiment.jobs import DataError
 from sentiment.sample import sample_rows
+from sentiment.scores import Scores
 from sentiment.serving.models import Copies, Registry
 from sentiment.serving.settings import ModelChoice
 

@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 
-from sentiment import arguments, experiment, objects
+from sentiment import experiment, objects, training_arguments
 from sentiment.jobs import DataError
 from sentiment.live import claims, ledger, moves
 from sentiment.live.entries import FIRST, FOUND, PROMOTED, REVERTED, ROLLED_BACK, Entry, lineage
@@ -483,4 +483,4 @@ def test_a_training_names_an_unusable_ledger_before_it_trains(
         ]
     )
     with pytest.raises(DataError, match=f"--ledger.*{told}"):
-        experiment.train(spark, {}, arguments.settings(args, args.data, {}), Progress(), place.folder)
+        experiment.train(spark, {}, training_arguments.settings(args, args.data, {}), Progress(), place.folder)

@@ -23,11 +23,11 @@ from second_way import SecondWay
 
 from sentiment import datasets, evaluation, features, models, registry, tracking, training
 from sentiment.drift import bins
-from sentiment.evaluation import Scores
 from sentiment.features import FOLD, FeatureTable
 from sentiment.gate import validation, versions
 from sentiment.jobs import DataError
 from sentiment.progress import Progress
+from sentiment.scores import Scores
 from sentiment.training import Options, Trainer
 
 pytestmark = pytest.mark.spark

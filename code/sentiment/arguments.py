@@ -1,23 +1,19 @@
-"""Argument types and groups that job scripts share: unit, bounds and error are defined here, once."""
+"""Argument types and groups that several scripts share: unit, bounds and error are defined here, once."""
 
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from sentiment.cleaning import Contract
-from sentiment.experiment import Settings
 from sentiment.flags import fraction as fraction
 from sentiment.flags import parser as parser
 from sentiment.flags import ratio as ratio
 from sentiment.flags import share as share
 from sentiment.flags import whole as whole
 from sentiment.jobs import ArgumentsError
-from sentiment.models import NAMES
 from sentiment.splits import Splitting
-from sentiment.tracking import DEFAULT_URI
-from sentiment.training import Options
 
+DEFAULT_MLFLOW_URI = "sqlite:///mlflow.db"
 OUTPUT_HELP = "base path for models, plots/, metrics.json, run.json and training.log (replaced)"
 OUTPUT_WITH_SPLITS_HELP = OUTPUT_HELP.replace("plots/,", "plots/, splits/ (the test rows, for the gate),")
 
@@ -103,7 +99,7 @@ def add_mlflow_uri(parser: argparse.ArgumentParser) -> None:
     """Where runs and models are."""
     parser.add_argument(
         "--mlflow-uri",
-        default=os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI,
+        default=os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_MLFLOW_URI,
         help="MLflow tracking server or database; MLFLOW_TRACKING_URI sets another default",
     )
 
@@ -130,51 +126,3 @@ def add_live_model(parser: argparse.ArgumentParser) -> None:
     add_mlflow_uri(parser)
     add_model_name(parser)
     add_ledger(parser)
-
-
-def add_training(parser: argparse.ArgumentParser) -> None:
-    """What is trained, how, and where it is registered."""
-    add_mlflow_uri(parser)
-    parser.add_argument("--mlflow-experiment", default="default", help="MLflow experiment, made if it is new")
-    parser.add_argument(
-        "--registered-model-name",
-        type=model_name,
-        default="twitter-sentiment-model",
-        help="prefix of the models in the registry",
-    )
-    parser.add_argument(
-        "--num-features",
-        type=whole(1),
-        default=131_072,
-        help="how many unigrams and bigrams to keep, the most frequent",
-    )
-    parser.add_argument(
-        "--models", type=one_of(NAMES), default=",".join(NAMES), help="which classifiers, comma-separated"
-    )
-    parser.add_argument(
-        "--enable-cv", action="store_true", help="search a grid per classifier with Spark's CrossValidator"
-    )
-    parser.add_argument("--cv-folds", type=whole(2), default=2, help="folds of the CrossValidator")
-    parser.add_argument(
-        "--enable-caching",
-        action="store_true",
-        help="hold the feature table in memory; without it, it is computed once too, but read from local disk",
-    )
-    add_ledger(parser)
-
-
-def settings(args: argparse.Namespace, source: str, splitting: dict[str, Any], keep_test: bool = False) -> Settings:
-    """The training that the arguments describe."""
-    return Settings(
-        input=source,
-        output=args.output,
-        mlflow_uri=args.mlflow_uri,
-        experiment=args.mlflow_experiment,
-        model_name=args.registered_model_name,
-        num_features=args.num_features,
-        in_memory=args.enable_caching,
-        splitting=splitting,
-        ledger=args.ledger or "",
-        keep_test=keep_test,
-        options=Options(names=args.models, seed=args.seed, cv_folds=args.cv_folds if args.enable_cv else 0),
-    )

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
@@ -14,31 +13,12 @@ from sklearn import metrics
 from sentiment import models, text
 from sentiment.drift import bins
 from sentiment.features import FeatureTable
+from sentiment.scores import Scores
 from sentiment.training import Trained
 
 DECILES = [place / 10 for place in range(11)]
 TOP_TOKENS = 50
 MISTAKES = 10
-
-Array = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scored rows of one split, all of the same length.
-
-    Attributes:
-        ids, texts: of the rows.
-        labels: 0.0 or 1.0.
-        probabilities: P(positive), from 0 to 1.
-        predictions: 0.0 or 1.0, as the model itself gives them.
-    """
-
-    ids: list[str]
-    texts: list[str]
-    labels: Array
-    probabilities: Array
-    predictions: Array
 
 
 def score(trained: Trained, table: FeatureTable, split: str) -> Scores:

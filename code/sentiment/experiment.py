@@ -13,12 +13,25 @@ import pyarrow.parquet as pq
 from mlflow.tracking import MlflowClient
 from pyspark.sql import DataFrame, SparkSession
 
-from sentiment import evaluation, features, models, progress, registry, report, splits, storage, tracking, training
+from sentiment import (
+    evaluation,
+    features,
+    models,
+    plots,
+    progress,
+    registry,
+    report,
+    splits,
+    storage,
+    tracking,
+    training,
+)
 from sentiment.datasets import TEST
-from sentiment.evaluation import Scores, TokenCounts
+from sentiment.evaluation import TokenCounts
 from sentiment.jobs import DataError
 from sentiment.live.ledger import Ledger, announce_best, open_ledger
 from sentiment.progress import Progress, log
+from sentiment.scores import Scores
 from sentiment.training import Options, Trained, Trainer
 
 
@@ -195,7 +208,7 @@ class _Job:
             mlflow.log_params({**trained.params, **self.settings.splitting})
             mlflow.log_metrics(metrics)
             profile = evaluation.profile(test, self.tokens)
-            tracking.log_results(name, test, profile, self.work / "plots")
+            _log_results(name, test, profile, self.work / "plots")
             registry.save(trained.pipeline, self.work / name, run.info.run_id, test.texts[0], self.scratch)
             mlflow.log_artifacts(str(self.work / name), registry.ARTIFACT)
             source = f"{run.info.artifact_uri}/{registry.ARTIFACT}"
@@ -243,6 +256,14 @@ class _Job:
             for name, scores in self.test_scores.items()
         ]
         pq.write_table(pa.concat_tables(tables), self.work / "test_scores.parquet")
+
+
+def _log_results(name: str, scores: Scores, profile: dict[str, Any], plots_folder: Path) -> None:
+    """Log plots, the most confident mistakes and the profile to the active run."""
+    for path in plots.draw_all(name, scores, plots_folder):
+        mlflow.log_artifact(str(path), "plots")
+    mlflow.log_table(evaluation.most_confident_mistakes(scores), "mistakes.json")
+    mlflow.log_dict(profile, "profile.json")
 
 
 def _leave_files(spark: SparkSession, settings: Settings, steps: Progress, work: Path, results: Results) -> None:

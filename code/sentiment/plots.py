@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from sklearn import metrics
 
-from sentiment.evaluation import Scores
 from sentiment.pages import BLUE, DOTS_PER_INCH, GREY
+from sentiment.scores import Scores
 
 SIZE_INCHES = (5.2, 4.4)
 BINS = 10

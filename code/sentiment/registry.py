@@ -18,8 +18,8 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment.evaluation import Scores
 from sentiment.jobs import DataError
+from sentiment.scores import Scores
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 STAGES = {CHAMPION: "Production", CHALLENGER: "Staging"}

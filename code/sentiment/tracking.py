@@ -21,11 +21,9 @@ from pyspark.sql import DataFrame
 from sqlalchemy.exc import SQLAlchemyError
 
 import sentiment
-from sentiment import datasets, plots, storage
-from sentiment.evaluation import Scores, most_confident_mistakes
+from sentiment import datasets, storage
 from sentiment.jobs import DataError, one_line
 
-DEFAULT_URI = "sqlite:///mlflow.db"
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
@@ -102,14 +100,6 @@ def log_input(client: MlflowClient, run_id: str, frame: DataFrame, source: str, 
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
     return digest
-
-
-def log_results(name: str, scores: Scores, profile: dict[str, Any], plots_folder: Path) -> None:
-    """Log plots, the most confident mistakes and the profile to the active run."""
-    for path in plots.draw_all(name, scores, plots_folder):
-        mlflow.log_artifact(str(path), "plots")
-    mlflow.log_table(most_confident_mistakes(scores), "mistakes.json")
-    mlflow.log_dict(profile, "profile.json")
 
 
 def provenance() -> dict[str, str]:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from sklearn import metrics
 
 from sentiment import pages, plots
-from sentiment.evaluation import Scores
 from sentiment.gate.comparison import Paired
+from sentiment.scores import Scores
 
 HEIGHT_INCHES, WIDTH_INCHES = 4.0, 4.6
 COLOURS = [pages.OCHRE, pages.BLUE]

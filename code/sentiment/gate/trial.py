@@ -11,11 +11,11 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
 from sentiment import registry, storage, tracking
-from sentiment.evaluation import Array, Scores
 from sentiment.gate import comparison, validation
 from sentiment.gate.versions import split_differences
 from sentiment.jobs import DataError
 from sentiment.registry import CHALLENGER, CHAMPION, ODD_TEXTS
+from sentiment.scores import Array, Scores
 from sentiment.serving.models import PROBES, SPARK, Copies, Loaded, Registry, UnfitModelError
 from sentiment.serving.settings import ModelChoice
 

@@ -1,0 +1,57 @@
+"""The arguments of a training, which both training jobs take. Apart, because what they become loads all of it."""
+
+import argparse
+from typing import Any
+
+from sentiment import arguments, flags
+from sentiment.experiment import Settings
+from sentiment.models import NAMES
+from sentiment.training import Options
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """What is trained, how, and where it is registered."""
+    arguments.add_mlflow_uri(parser)
+    parser.add_argument("--mlflow-experiment", default="default", help="MLflow experiment, made if it is new")
+    parser.add_argument(
+        "--registered-model-name",
+        type=arguments.model_name,
+        default="twitter-sentiment-model",
+        help="prefix of the models in the registry",
+    )
+    parser.add_argument(
+        "--num-features",
+        type=flags.whole(1),
+        default=131_072,
+        help="how many unigrams and bigrams to keep, the most frequent",
+    )
+    parser.add_argument(
+        "--models", type=arguments.one_of(NAMES), default=",".join(NAMES), help="which classifiers, comma-separated"
+    )
+    parser.add_argument(
+        "--enable-cv", action="store_true", help="search a grid per classifier with Spark's CrossValidator"
+    )
+    parser.add_argument("--cv-folds", type=flags.whole(2), default=2, help="folds of the CrossValidator")
+    parser.add_argument(
+        "--enable-caching",
+        action="store_true",
+        help="hold the feature table in memory; without it, it is computed once too, but read from local disk",
+    )
+    arguments.add_ledger(parser)
+
+
+def settings(args: argparse.Namespace, source: str, splitting: dict[str, Any], keep_test: bool = False) -> Settings:
+    """The training that the arguments describe."""
+    return Settings(
+        input=source,
+        output=args.output,
+        mlflow_uri=args.mlflow_uri,
+        experiment=args.mlflow_experiment,
+        model_name=args.registered_model_name,
+        num_features=args.num_features,
+        in_memory=args.enable_caching,
+        splitting=splitting,
+        ledger=args.ledger or "",
+        keep_test=keep_test,
+        options=Options(names=args.models, seed=args.seed, cv_folds=args.cv_folds if args.enable_cv else 0),
+    )

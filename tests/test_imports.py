@@ -1,0 +1,29 @@
+"""What a script loads before it does anything: libraries that it does not need cost its user seconds at every start."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOR_TRAINING = {"sklearn", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+    ("script", "needed", "spared"),
+    [
+        ("code/sample_tweets.py", "sentiment", {"pyspark", "mlflow", *FOR_TRAINING}),
+        ("code/preprocess.py", "pyspark", {"mlflow", *FOR_TRAINING}),
+        ("code/streaming_serving_mlflow_hdfs_kafka.py", "mlflow", FOR_TRAINING),
+        ("ci-cd/rollback-model.py", "mlflow", FOR_TRAINING),
+    ],
+)
+def test_a_script_loads_what_it_needs_and_no_more(script: str, needed: str, spared: set[str]) -> None:
+    command = [sys.executable, "-X", "importtime", str(ROOT / script), "--help"]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "code")}
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stderr
+    loaded = {line.rpartition("|")[2].strip() for line in told.splitlines()}
+    assert needed in loaded
+    assert not spared & loaded
