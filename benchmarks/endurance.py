@@ -2,16 +2,18 @@
 
 All promises on, Parquet and Kafka. Resident memory of the driver's Python process and of its JVM is looked at every
 second; what the batches took stands in their manifests. Slopes are those of a least-squares line, the first third left
-out.
+out. A JVM keeps the pages that its heap once took, so the soak also asks it what is alive, warm and at the end.
 """
 
 import argparse
 import json
+import math
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,9 @@ from sentiment import arguments, jobs  # noqa: E402
 EVERY_SECONDS = 1.0
 SHOWN = 120
 """Points of a curve that are kept."""
+WARM = 0.1
+"""Part of a soak after which the first look at the live heap is taken: its full collection empties the heap, so it
+comes well before the thirds that are compared."""
 
 Sample = dict[str, float]
 
@@ -59,12 +64,30 @@ def memory(stream: latency.Background) -> dict[str, float]:
     return found
 
 
-def watch(stream: latency.Background, done: Callable[[float], bool], place: Path) -> list[Sample]:
-    """Memory and batches done once a second, until `done` of the seconds so far or the stream's own end."""
+def live_mib(stream: latency.Background) -> float:
+    """MiB of the objects in the JVM's heap that something still refers to, after a full collection.
+
+    Raises:
+        jobs.DataError: without jcmd, which comes with a JDK and not with a JRE; or when there is not one JVM.
+    """
+    found = [process.pid for process in processes.tree(stream.process.pid) if process.name().startswith("java")]
+    if len(found) != 1:
+        raise jobs.DataError(f"want one JVM under process {stream.process.pid}, found {len(found)}")
+    try:
+        told = subprocess.run(
+            ["jcmd", str(found[0]), "GC.class_histogram"], capture_output=True, text=True, check=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise jobs.DataError(f"jcmd could not look into JVM {found[0]}: {error}; it is part of a JDK") from None
+    total = told.stdout.splitlines()[-1].split()  # "Total", objects, bytes
+    return int(total[2]) / 2**20
+
+
+def watch(stream: latency.Background, place: Path, began: float, until: float = math.inf) -> list[Sample]:
+    """Memory and batches done once a second, up to `until` seconds after `began` or to the stream's own end."""
     commits = place / "checkpoint/commits"
     samples: list[Sample] = []
-    began = time.monotonic()
-    while stream.process.poll() is None and not done(time.monotonic() - began):
+    while stream.process.poll() is None and time.monotonic() - began < until:
         batches = sum(path.name.isdecimal() for path in commits.iterdir()) if commits.is_dir() else 0
         passed = time.monotonic() - began
         samples.append({"seconds": round(passed, 1), "batches": float(batches), **memory(stream)})
@@ -116,7 +139,7 @@ def backlog(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
     sink = ("--write-kafka", "--kafka-output-topic", "predictions")
     bench.say(f"a backlog of {args.rows:,} messages ...")
     with bench.background("backlog", bench.stream(place, bench.topic, *more, *sink)) as stream:
-        samples = watch(stream, lambda _: False, place)
+        samples = watch(stream, place, time.monotonic())
         stream.process.wait(60)
     if stream.process.returncode:
         raise jobs.DataError(f"the stream ended with {stream.process.returncode}: {stream.log.read_text()[-1500:]}")
@@ -140,8 +163,13 @@ def soak(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
         bench.background("soak", bench.stream(place, "live", *more)) as stream,
         latency.Feed(bench.broker.bootstrap, "live", args.rate) as feed,
     ):
-        samples = watch(stream, lambda passed: passed > wanted, place)
-        stream.check()
+        began = time.monotonic()
+        samples: list[Sample] = []
+        live: list[float] = []
+        for until in (WARM * wanted, wanted):
+            samples += watch(stream, place, began, until)
+            stream.check()
+            live.append(live_mib(stream))
     told = manifests(place)
     files = sum(1 for _ in (place / "out").glob("date=*/*.parquet"))
     hours = samples[-1]["seconds"] / 3600
@@ -153,6 +181,7 @@ def soak(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
         "batches": len(told),
         "files": files,
         "files_per_hour": files / hours,
+        "live_mib": {"warm": live[0], "end": live[1], "ratio": live[1] / live[0]},
     }
     return found | remembered(samples, told)
 

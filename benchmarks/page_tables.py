@@ -261,7 +261,9 @@ def soak(sections: Sections) -> str:
         f"{section['minutes']} minutes at {section['arguments']['rate']:,} messages per second, a batch every "
         f"{section['interval_seconds']} s, Parquet and Kafka, {section['arguments']['heap']} of heap: "
         f"{section['sent']:,} sent, {section['rows']:,} in complete batches at the end, {section['batches']} batches, "
-        f"{section['files']} files, {section['files_per_hour']:.0f} per hour."
+        f"{section['files']} files, {section['files_per_hour']:.0f} per hour. Alive in the JVM's heap after a full "
+        f"collection: {section['live_mib']['warm']:.0f} MiB after a tenth of the time, "
+        f"{section['live_mib']['end']:.0f} MiB at the end."
     )
     return f"{notes}\n\n{_flat(section)}"
 

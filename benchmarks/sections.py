@@ -117,7 +117,7 @@ SECTIONS = (
         "soak",
         "2,000 messages per second for a long time",
         "endurance.py",
-        ("soak", "--prepared", "{model}", "--minutes", "{soak_minutes}"),
+        ("soak", "--prepared", "{model}", "--minutes", "{soak_minutes}", "--heap", "1g"),
         ("--minutes", "2", "--interval", "5"),
         65,
     ),

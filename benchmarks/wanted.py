@@ -188,6 +188,13 @@ CLAIMS = (
     ),
     Claim(
         "soak",
+        "live heap of the JVM at the end over that after a tenth of the time",
+        "{:.2f}",
+        figure("soak", "live_mib", "ratio"),
+        FLAT,
+    ),
+    Claim(
+        "soak",
         "batch seconds in the last third over those in the middle third",
         "{:.2f}",
         figure("soak", "batch_seconds", "ratio"),

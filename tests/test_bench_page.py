@@ -63,6 +63,7 @@ def kept() -> dict[str, Any]:
                     "batches": 2,
                     "files": 2,
                     "files_per_hour": 12.0,
+                    "live_mib": {"warm": 60.0, "end": 61.0, "ratio": 1.02},
                     "arguments": {"rate": 2000, "heap": "2g"},
                 }
             ),
