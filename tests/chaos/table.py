@@ -30,6 +30,7 @@ LINES: dict[str, tuple[str, Line]] = {
     "swaps": ("20 swaps under load", lines_models.swaps),
     "promoted": ("promotion and rollback under load", lines_models.promoted),
     "sink": ("broker of the output stopped for 30 s", lines_outages.sink),
+    "sink-frozen": ("broker of the output frozen 3.3 s, 12 times, under load", lines_outages.sink_frozen),
     "source": ("broker of the input stopped for 30 s", lines_outages.source),
     "output-file": ("output below a plain file", lines_stopping.output_below_a_file),
     "checkpoint-file": ("checkpoint below a plain file", lines_stopping.checkpoint_below_a_file),
