@@ -46,7 +46,7 @@ clean='nothing found'
 if scan; then line secrets "$clean"; else line secrets FAILED; status=1; fi
 if "$bin/ruff" check --quiet --select S --ignore "$exceptions" .; then line code "$clean"; else line code FAILED; status=1; fi
 "$bin/python" ci-cd/audit_dependencies.py ${offline:+--offline} \
-  requirements.txt requirements-cluster.txt requirements-dev.txt requirements-spark35.txt
+  requirements.txt requirements-cluster.txt requirements-dev.txt requirements-bench.txt requirements-spark35.txt
 case $? in
   0) line audit 'no known vulnerabilities' ;;
   3) if [ -n "$offline" ]; then line audit 'NOT CHECKED (--offline)'; else line audit 'FAILED: NOT CHECKED'; status=1; fi ;;

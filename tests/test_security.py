@@ -106,7 +106,8 @@ def checkout(tmp_path: Path) -> Path:
     (root / "ci-cd").mkdir(parents=True)
     for name in ("ci-cd/security.sh", "ci-cd/audit_dependencies.py", ".secrets.baseline", "pyproject.toml"):
         shutil.copy(ROOT / name, root / name)
-    names = ["requirements.txt", "requirements-cluster.txt", "requirements-dev.txt", "requirements-spark35.txt"]
+    parts = ("", "-cluster", "-dev", "-bench", "-spark35")
+    names = [f"requirements{part}.txt" for part in parts]
     for name in names:
         (root / name).write_text("tqdm==4.67.1\n", encoding="utf-8")
     (root / "module.py").write_text('"""Harmless."""\n', encoding="utf-8")
@@ -121,6 +122,12 @@ def checkout(tmp_path: Path) -> Path:
     }
     (root / ".local" / "audit.json").write_text(json.dumps(content), encoding="utf-8")
     return root
+
+
+def test_every_lock_of_this_checkout_is_audited() -> None:
+    script = (ROOT / "ci-cd" / "security.sh").read_text(encoding="utf-8").replace("\\\n", " ")
+    [audited] = [line.split() for line in script.splitlines() if "ci-cd/audit_dependencies.py $" in line]
+    assert {path.name for path in ROOT.glob("requirements*.txt")} == {word for word in audited if ".txt" in word}
 
 
 def security(root: Path) -> tuple[int, dict[str, str]]:
