@@ -1,7 +1,8 @@
 """Run all benchmarks, one after another, each in a process of its own: `make bench`.
 
 The figures go to one JSON file, written after each section: what is stopped goes on with `--resume FILE`. At the end
-docs/performance.md is made from it. The machine should do nothing else meanwhile; its load before each section is kept.
+they are shown beside the published ones, and docs/performance.md is made from them. The machine should do nothing else
+meanwhile; its load before each section is kept.
 """
 
 import argparse
@@ -117,6 +118,7 @@ def minutes(section: Section, args: argparse.Namespace) -> float:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     signal.signal(signal.SIGTERM, record.end_cleanly)
+    published = json.loads(performance_page.PUBLISHED.read_text(encoding="utf-8"))
     path, kept = opened(args)
     wanted = [section for section in SECTIONS if section.name in args.only]
     waiting = [
@@ -135,6 +137,9 @@ def main(argv: list[str] | None = None) -> None:
         write(path, kept)
     failed = [section.name for section in wanted if kept["sections"][section.name]["outcome"] == FAILED]
     print(f"\n{path}: {len(wanted) - len(failed)} of {len(wanted)} sections done", flush=True)
+    beside = performance_page.compared(kept, args.only, published)
+    if beside:
+        print(f"\n{beside}\n")
     if not args.no_page and not args.short:
         performance_page.publish(path)
     if failed:

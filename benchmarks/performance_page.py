@@ -4,6 +4,7 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,18 @@ NOISE = """A figure is of one run where its table gives no range; where it does,
 before* is the machine's one-minute load average as the section began: above 1 something else was at work, or the
 section before had just ended.
 """
+
+
+def compared(kept: dict[str, Any], names: Sequence[str], published: dict[str, Any]) -> str:
+    """The figures of these sections beside the published ones, for the screen; empty where there are none."""
+    here, there = done(kept), done(published)
+    lines = []
+    for claim in CLAIMS:
+        found, known = claim.found(here), claim.found(there)
+        if claim.section in names and found is not None:
+            shown = "not run" if known is None else claim.shown.format(known)
+            lines.append(f"{claim.what:<98} {claim.shown.format(found):>12} {shown:>12}")
+    return "\n".join([f"{'figure':<98} {'here':>12} {'published':>12}", *lines]) if lines else ""
 
 
 def drawable(name: str, sections: Sections) -> bool:

@@ -6,10 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from broker import Broker
 
 psutil = pytest.importorskip("psutil")  # not in every environment of the Spark 3.5 tests
 
@@ -156,10 +159,21 @@ def test_a_watched_stream_is_looked_at_until_its_end(tmp_path: Path) -> None:
     commits.mkdir(parents=True)
     (commits / "0").touch()
     (commits / ".0.crc").touch()
-    samples = endurance.watch(Ending(), lambda _: False, tmp_path)  # type: ignore[arg-type]
+    samples = endurance.watch(Ending(), tmp_path, time.monotonic())  # type: ignore[arg-type]
     assert len(samples) in (2, 3)
     assert samples[0]["batches"] == 1
     assert samples[-1]["python_mib"] > 1
+
+
+def test_the_live_heap_is_that_of_the_one_jvm_under_a_process(broker: Broker) -> None:
+    def background(pid: int | None) -> Any:
+        return SimpleNamespace(process=SimpleNamespace(pid=pid))
+
+    assert 5 < endurance.live_mib(background(broker.daemon.pid())) < 256
+    idle = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with pytest.raises(DataError, match=f"want one JVM under process {idle.pid}, found 0"):
+        endurance.live_mib(background(idle.pid))
+    idle.communicate()
 
 
 def test_the_event_log_tells_who_did_how_much_of_a_stage() -> None:

@@ -103,6 +103,19 @@ def test_a_figure_above_its_limit_is_missed(kept: dict[str, Any]) -> None:
     assert found.endswith("| at most 1.10 | 1.30 | **missed**: above what is wanted |")
 
 
+def test_a_run_s_figures_are_shown_beside_the_published_ones(kept: dict[str, Any]) -> None:
+    published = copy.deepcopy(kept)
+    published["sections"]["throughput"]["figures"]["rows_per_second"]["ours: Parquet"] = 60.0
+    del published["sections"]["soak"]
+    shown = performance_page.compared(kept, ["throughput", "soak", "swaps"], published).splitlines()
+    assert shown[0].split() == ["figure", "here", "published"]
+    told = {tuple(each.rsplit(maxsplit=2)) for each in shown[1:]}
+    assert ("this stream with Parquet over the limit", "0.80", "0.60") in told
+    assert any(each.startswith("files per hour") and each.endswith("12      not run") for each in shown)
+    assert not any("swap" in each or "1.6 million" in each for each in shown)
+    assert performance_page.compared(kept, ["swaps"], published) == ""
+
+
 def test_rows_that_scikit_learn_was_left_out_at_are_drawn_without_it(kept: dict[str, Any]) -> None:
     figures = kept["sections"]["linear-1600k"]["figures"]
     kept["sections"]["linear-3200k"] = entry({**figures, "rows": 2000, "steps": steps(OURS, 30)})
