@@ -52,7 +52,9 @@ def made(clone: Path, env: dict[str, str], *words: str) -> float:
     done = subprocess.run(["make", *words], cwd=clone, env=env, check=False)
     if done.returncode:
         raise jobs.DataError(f"make {words[0]} in a fresh clone ended with {done.returncode}")
-    return time.monotonic() - began
+    seconds = time.monotonic() - began
+    print(f"\nmake {' '.join(words)}: {seconds:.0f} s\n", flush=True)
+    return seconds
 
 
 def main(argv: list[str] | None = None) -> None:
