@@ -57,15 +57,20 @@ def made(clone: Path, env: dict[str, str], *words: str) -> float:
     return seconds
 
 
+def environment(cache: Path, train_args: str) -> dict[str, str]:
+    """What the clone's make sees: this process's environment without what belongs to the make that runs it."""
+    own = ("VIRTUAL_ENV", "ARGS", "DATA", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PYTHONPATH")
+    env = {key: value for key, value in os.environ.items() if key not in own}
+    return env | {"UV_CACHE_DIR": str(cache), "PIP_NO_CACHE_DIR": "1", "TRAIN_ARGS": train_args}
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     written = record.Record("fresh-clone", args)
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="bench-clone-") as folder:
         clone, cache = Path(folder, "clone"), Path(folder, "cache")
-        own = ("VIRTUAL_ENV", "DATA", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "PYTHONPATH")
-        env = {key: value for key, value in os.environ.items() if key not in own}
-        env |= {"UV_CACHE_DIR": str(cache), "PIP_NO_CACHE_DIR": "1", "TRAIN_ARGS": args.train_args}
+        env = environment(cache, args.train_args)
         subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone)], check=True)
         before = received()
         figures["setup_seconds"] = made(clone, env, "setup")

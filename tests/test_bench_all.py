@@ -214,3 +214,12 @@ def test_a_file_with_two_names_counts_once(tmp_path: Path) -> None:
     (tmp_path / "one").write_bytes(os.urandom(3 << 20))
     (tmp_path / "two").hardlink_to(tmp_path / "one")
     assert fresh_clone.mebibytes(tmp_path) == pytest.approx(3, abs=0.1)
+
+
+def test_a_clone_s_make_gets_nothing_of_the_make_that_runs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARGS", "--only set-up")
+    monkeypatch.setenv("MAKEFLAGS", "j")
+    monkeypatch.setenv("JAVA_HOME", "/java")
+    env = fresh_clone.environment(tmp_path, "--models gbt")
+    assert not {"ARGS", "MAKEFLAGS"} & set(env)
+    assert (env["JAVA_HOME"], env["TRAIN_ARGS"], env["UV_CACHE_DIR"]) == ("/java", "--models gbt", str(tmp_path))
