@@ -75,6 +75,12 @@ def page(kept: dict[str, Any]) -> str:
 NOISE = """A figure is of one run where its table gives no range; where it does, the median of the runs is shown. *Load
 before* is the machine's one-minute load average as the section began: above 1 something else was at work, or the
 section before had just ended.
+
+How far a run may be from another: over three runs within a day, peers that nobody changed were within a sixth of
+themselves (the query without a model 24,902 to 25,804 rows per second, plain transform 9,560 to 10,470, kafka-python
+18,200 to 21,426; scikit-learn's features and fits 5.1 to 5.7 s). The machine is a virtual one: while its neighbours
+were busy, everything on it took one and a half to two times as long, and `make run` 240 s and 302 s within a quarter
+of an hour. So ratios are what to compare; `make bench` shows each beside the published one.
 """
 
 
