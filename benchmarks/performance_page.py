@@ -80,7 +80,8 @@ How far a run may be from another: over three runs within a day, peers that nobo
 themselves (the query without a model 24,902 to 25,804 rows per second, plain transform 9,560 to 10,470, kafka-python
 18,200 to 21,426; scikit-learn's features and fits 5.1 to 5.7 s). The machine is a virtual one: while its neighbours
 were busy, everything on it took one and a half to two times as long, and `make run` 240 s and 302 s within a quarter
-of an hour. So ratios are what to compare; `make bench` shows each beside the published one.
+of an hour. Set-up and `make test` below were measured then: on quiet cores the tests take 22 to 25 minutes. So ratios
+are what to compare; `make bench` shows each beside the published one.
 """
 
 
