@@ -118,6 +118,7 @@ def minutes(section: Section, args: argparse.Namespace) -> float:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     signal.signal(signal.SIGTERM, record.end_cleanly)
+    # Before anything is measured: the published file may be the one that is gone on with.
     published = json.loads(performance_page.PUBLISHED.read_text(encoding="utf-8"))
     path, kept = opened(args)
     wanted = [section for section in SECTIONS if section.name in args.only]

@@ -37,6 +37,11 @@ class Claim:
         except (KeyError, StopIteration):
             return None
 
+    def shows(self, sections: Sections, absent: str = "") -> str:
+        """The figure with its unit; `absent` where it was not measured."""
+        found = self.found(sections)
+        return absent if found is None else self.shown.format(found)
+
     def verdict(self, sections: Sections) -> str:
         """In plain words: whether what was wanted is reached."""
         found = self.found(sections)

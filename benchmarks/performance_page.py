@@ -54,11 +54,7 @@ def page(kept: dict[str, Any]) -> str:
     described = [
         [name.replace("_", " "), str(value)] for name, value in machine.items() if name != "load_at_start" and value
     ]
-    claims = []
-    for claim in CLAIMS:
-        found = claim.found(sections)
-        shown = "" if found is None else claim.shown.format(found)
-        claims.append([claim.what, claim.limit(), shown, claim.verdict(sections)])
+    claims = [[claim.what, claim.limit(), claim.shows(sections), claim.verdict(sections)] for claim in CLAIMS]
     parts = [INTRODUCTION]
     parts.append(
         "## Wanted and reached\n\n" + page_tables.table(("figure", "wanted", "found", ""), claims, left=4) + "\n"
@@ -76,26 +72,20 @@ NOISE = """A figure is of one run where its table gives no range; where it does,
 before* is the machine's one-minute load average as the section began: above 1 something else was at work, or the
 section before had just ended.
 
-How far a run may be from another: over three runs within a day, peers that nobody changed were within a sixth of
-themselves (the query without a model 24,902 to 25,804 rows per second, plain transform 9,560 to 10,470, kafka-python
-18,200 to 21,426; scikit-learn's features and fits 5.1 to 5.7 s). The machine is a virtual one: while its neighbours
-were busy, everything on it took one and a half to two times as long, and `make run` 240 s and 302 s within a quarter
-of an hour. Set-up and `make test` below were measured then: on quiet cores the tests take 22 to 25 minutes. So ratios
-are what to compare; they too move by a quarter beside busy neighbours (LR and SVC on the tweets as they are, from a
-fresh clone then: 6.4 times scikit-learn's seconds, not 5.1; the accuracies to the digit). `make bench` shows each
-figure beside the published one.
+From run to run figures move by a sixth on quiet cores. Beside the busy neighbours of a virtual machine seconds double
+and ratios move by a quarter, so ratios are what to compare ([how far runs differed](profiles.md#from-run-to-run)).
+`make bench` shows each figure beside the published one.
 """
 
 
 def compared(kept: dict[str, Any], names: Sequence[str], published: dict[str, Any]) -> str:
     """The figures of these sections beside the published ones, for the screen; empty where there are none."""
     here, there = done(kept), done(published)
-    lines = []
-    for claim in CLAIMS:
-        found, known = claim.found(here), claim.found(there)
-        if claim.section in names and found is not None:
-            shown = "not run" if known is None else claim.shown.format(known)
-            lines.append(f"{claim.what:<98} {claim.shown.format(found):>12} {shown:>12}")
+    lines = [
+        f"{claim.what:<98} {claim.shows(here):>12} {claim.shows(there, 'not run'):>12}"
+        for claim in CLAIMS
+        if claim.section in names and claim.found(here) is not None
+    ]
     return "\n".join([f"{'figure':<98} {'here':>12} {'published':>12}", *lines]) if lines else ""
 
 
