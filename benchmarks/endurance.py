@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +53,30 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def is_jvm(process: psutil.Process) -> bool:
+    """Whether it is Java's; psutil.Error once it has ended."""
+    return str(process.name()).startswith("java")
+
+
 def memory(stream: latency.Background) -> dict[str, float]:
     """Resident MiB of the stream's Python processes and of its JVM."""
     found = {"python_mib": 0.0, "jvm_mib": 0.0}
     for process in processes.tree(stream.process.pid):
         try:
-            key = "jvm_mib" if process.name().startswith("java") else "python_mib"
+            key = "jvm_mib" if is_jvm(process) else "python_mib"
             found[key] += process.memory_info().rss / 2**20
         except psutil.Error:  # it ended between the listing and this look
             continue
+    return found
+
+
+def jvms(stream: latency.Background) -> set[int]:
+    """Process ids of the stream's JVMs."""
+    found = set()
+    for process in processes.tree(stream.process.pid):
+        with suppress(psutil.Error):  # it ended between the listing and this look
+            if is_jvm(process):
+                found.add(process.pid)
     return found
 
 
@@ -70,15 +86,16 @@ def live_mib(stream: latency.Background) -> float:
     Raises:
         jobs.DataError: without jcmd, which comes with a JDK and not with a JRE; or when there is not one JVM.
     """
-    found = [process.pid for process in processes.tree(stream.process.pid) if process.name().startswith("java")]
+    found = jvms(stream)
     if len(found) != 1:
         raise jobs.DataError(f"want one JVM under process {stream.process.pid}, found {len(found)}")
+    [jvm] = found
     try:
         told = subprocess.run(
-            ["jcmd", str(found[0]), "GC.class_histogram"], capture_output=True, text=True, check=True, timeout=60
+            ["jcmd", str(jvm), "GC.class_histogram"], capture_output=True, text=True, check=True, timeout=60
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise jobs.DataError(f"jcmd could not look into JVM {found[0]}: {error}; it is part of a JDK") from None
+        raise jobs.DataError(f"jcmd could not look into JVM {jvm}: {error}; it is part of a JDK") from None
     total = told.stdout.splitlines()[-1].split()  # "Total", objects, bytes
     return int(total[2]) / 2**20
 

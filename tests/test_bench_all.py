@@ -17,7 +17,7 @@ from broker import Broker
 psutil = pytest.importorskip("psutil")  # not in every environment of the Spark 3.5 tests
 
 from benchmarks import all as bench_all  # noqa: E402
-from benchmarks import cluster, endurance, fresh_clone, record, serve, trees  # noqa: E402
+from benchmarks import cluster, endurance, fresh_clone, processes, record, serve, trees  # noqa: E402
 from benchmarks.figures import DONE, FEATURES, OURS, TREE_INPUTS, Row  # noqa: E402
 from benchmarks.sections import SECTIONS, Section, linear  # noqa: E402
 from sentiment.jobs import DataError, EndedBySignalError  # noqa: E402
@@ -174,6 +174,14 @@ def test_the_live_heap_is_that_of_the_one_jvm_under_a_process(broker: Broker) ->
     with pytest.raises(DataError, match=f"want one JVM under process {idle.pid}, found 0"):
         endurance.live_mib(background(idle.pid))
     idle.communicate()
+
+
+def test_a_process_that_ended_during_the_look_is_no_jvm(monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    listed = [psutil.Process(ending.pid)]
+    ending.communicate()
+    monkeypatch.setattr(processes, "tree", lambda _pid: listed)
+    assert endurance.jvms(SimpleNamespace(process=ending)) == set()  # type: ignore[arg-type]
 
 
 def test_the_event_log_tells_who_did_how_much_of_a_stage() -> None:
