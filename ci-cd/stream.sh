@@ -58,12 +58,16 @@ drain_running() {
   say "job $running is $answer after $((SECONDS - began)) s"
 }
 
-# Submits the stream's next job. Of two deploys at once one submits: those with the same settings by the job's id, which
-# only one of them gets, others by the time of the submission.
+# Submits the stream's next job. Of two deploys at once one submits. With the same settings the second finds the first
+# one's job in the list, or, where that was not there yet, counts the same jobs and asks for the same id, which only one
+# of them gets; with others the time of the submission decides.
 submit_stream() {
-  local number labels="job=serving,stream=$stream,settings=$settings"
+  local number same labels="job=serving,stream=$stream,settings=$settings"
   list_jobs
   number=$(printf '%s' "$answer" | grep -c . || true)
+  same=$(printf '%s\n' "$answer" | awk -F, -v wanted="$settings,$revision" \
+    '$3 "," $4 == wanted && $2 !~ /^(DONE|ERROR|CANCELLED)$/ { print $1, $2; exit }')
+  if [ -n "$same" ]; then another_was_first "${same% *}" "${same#* }"; fi
   remember_commits
   while :; do
     number=$((number + 1))
@@ -76,13 +80,15 @@ submit_stream() {
     job_field "$job" 'value(status.state)' || fail "job $job cannot be looked at: $cloud_error"
     case $answer in
       DONE | ERROR | CANCELLED) ;; # an old job of that number: the next one is free
-      *)
-        say "stream $stream is already running as job $job ($answer): another deploy was first"
-        exit 0
-        ;;
+      *) another_was_first "$job" "$answer" ;;
     esac
   done
   yield_to_an_earlier_one
+}
+
+another_was_first() { # job, state
+  say "stream $stream is already running as job $1 ($2): another deploy was first"
+  exit 0
 }
 
 # Where another deploy has submitted the stream with other settings before this one, this one takes its job back.

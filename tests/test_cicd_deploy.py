@@ -3,12 +3,16 @@
 A deploy waits more than it works: those that have nothing to do with each other are begun at once (`begun`).
 """
 
+import os
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from cicd_scripts import Scripts, ended, local
@@ -75,8 +79,30 @@ def begun(scripts: Scripts) -> Iterator[dict[str, subprocess.Popen[str]]]:
             process.communicate()
 
 
+class Gate:
+    """A gcloud that waits before one kind of call until the gate is opened."""
+
+    def __init__(self, folder: Path, words: str) -> None:
+        folder.mkdir()
+        self.reached, self.opened = folder / "reached", folder / "opened"
+        waiting = f"touch {self.reached}; until [ -e {self.opened} ]; do sleep 0.1; done"
+        gcloud = folder / "gcloud"
+        gcloud.write_text(f'#!/bin/sh\ncase " $* " in {words}) {waiting} ;; esac\nexec {shutil.which("gcloud")} "$@"\n')
+        gcloud.chmod(0o755)
+        self.path = f"{folder}:{os.environ['PATH']}"
+
+    def wait(self) -> None:
+        """Until somebody stands before it."""
+        until = time.monotonic() + 120
+        while not self.reached.exists():
+            assert time.monotonic() < until, f"nobody came to {self.reached}"
+            time.sleep(0.1)
+
+
 @pytest.mark.usefixtures("begun")
-def test_a_stream_is_deployed_once_and_replaced_when_it_is_drained(scripts: Scripts, server: Server) -> None:
+def test_a_stream_is_deployed_once_and_replaced_when_it_is_drained(
+    scripts: Scripts, server: Server, tmp_path: Path
+) -> None:
     code, out, err = scripts.run(*deploy("--stream", "once"))
     assert (code, err) == (0, "")
     assert "stream once is healthy after" in out
@@ -102,9 +128,19 @@ def test_a_stream_is_deployed_once_and_replaced_when_it_is_drained(scripts: Scri
     )
     assert [job.reference.job_id for job in jobs(server, "once")] == [first.reference.job_id]
 
-    # Two at once: one of them submits.
-    codes = [ended(process) for process in (scripts.start(*changed), scripts.start(*changed))]
-    assert [code for code, _, _ in codes] == [0, 0], codes
+    # Three at once: one submits, before another has listed the stream's jobs, and after a third has.
+    gates = [Gate(tmp_path / "list", '*" jobs list "*--filter=labels*'), Gate(tmp_path / "submit", '*" jobs submit "*')]
+    late = [scripts.start(*changed, PATH=gate.path) for gate in gates]
+    for gate in gates:
+        gate.wait()
+    code, out, err = scripts.run(*changed)
+    assert (code, err) == (0, "")
+    assert "stream once is healthy after" in out
+    for gate, process in zip(gates, late, strict=True):
+        gate.opened.touch()
+        code, out, err = ended(process)
+        assert (code, err) == (0, "")
+        assert out.splitlines()[-1].endswith("-2 (RUNNING): another deploy was first")
     second, old = jobs(server, "once")
     assert old.status.state.name == "DONE"
     assert old.reference == first.reference
