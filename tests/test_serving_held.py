@@ -41,8 +41,13 @@ def scored(spark: SparkSession, messages: list[str], max_bytes: int = 1_000_000)
     return scoring.score(parsed, Loaded("m", "7", apply), 3, "0123abcd-rest", max_bytes, dead_records=True)
 
 
+def in_driver(frame: DataFrame) -> held.InDriver:
+    table: Any = frame.toArrow()
+    return held.InDriver(frame.sparkSession, table)
+
+
 def both(frame: DataFrame) -> tuple[held.InDriver, held.InExecutors]:
-    return held.InDriver(frame), held.InExecutors(frame)
+    return in_driver(frame), held.InExecutors(frame)
 
 
 def read(spark: SparkSession, held_rows: Any, folder: Path) -> DataFrame:
@@ -113,7 +118,7 @@ def test_what_a_batch_has_none_of_is_nothing(spark: SparkSession) -> None:
 
 
 def test_a_record_that_its_topic_would_refuse_is_a_dead_letter_with_a_record_of_its_own(spark: SparkSession) -> None:
-    driver = held.InDriver(scored(spark, MESSAGES[:3], max_bytes=10))
+    driver = in_driver(scored(spark, MESSAGES[:3], max_bytes=10))
     assert driver.predictions() is None
     found = [value for _, value, _ in records(driver, "dead_letters", "source")]
     assert [b"larger than the topic" in value for value in found] == [True] * 3
@@ -123,7 +128,7 @@ def test_a_large_table_is_cut_into_several_files(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rows, "ROWS_PER_FILE", 2)
-    predictions = held.InDriver(scored(spark, MESSAGES[:1] * 10)).predictions()
+    predictions = in_driver(scored(spark, MESSAGES[:1] * 10)).predictions()
     assert read(spark, predictions, tmp_path).count() == 10
     assert len(list(tmp_path.glob("date=*/*.parquet"))) == 6  # five rows a date
 
@@ -131,7 +136,7 @@ def test_a_large_table_is_cut_into_several_files(
 def test_a_folder_that_cannot_be_written_is_named(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=f"^cannot write {tmp_path}/file/out/_staging/.*: .*Not a directory"):
-        read(spark, held.InDriver(scored(spark, MESSAGES)).predictions(), tmp_path / "file" / "out")
+        read(spark, in_driver(scored(spark, MESSAGES)).predictions(), tmp_path / "file" / "out")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from chaos.zoo import NAME, PYFUNC_NAME, Zoo
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from sentiment import jobs, tracking
 from sentiment.live import history, history_check, ledger
@@ -105,10 +105,10 @@ def test_a_replayed_batch_adds_nothing_and_changes_nothing(spark: SparkSession, 
 def test_a_batch_that_the_driver_cannot_hold_stays_in_the_executors(
     spark: SparkSession, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried: list[DataFrame] = []
+    tried: list[Any] = []
 
-    def too_much(scored: DataFrame) -> held.InDriver:
-        tried.append(scored)
+    def too_much(_spark: SparkSession, table: Any) -> held.InDriver:
+        tried.append(table)
         raise MemoryError("a job's results are larger than spark.driver.maxResultSize")
 
     monkeypatch.setattr(held, "InDriver", too_much)

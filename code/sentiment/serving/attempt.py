@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import Column, DataFrame
 
 from sentiment.progress import log
-from sentiment.serving import files, held, kafka, parsing, scoring, sources
+from sentiment.serving import files, held, kafka, linear, parsing, scoring, sources, tables
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, WRITTEN
+from sentiment.serving.linear import Linear
 from sentiment.serving.rows import Rows, SparkRows
 from sentiment.serving.settings import AT_LEAST_ONCE, JSON
 
@@ -108,24 +109,26 @@ class Attempt:
 
     def _held(self) -> held.Held:
         """The scored batch: in the driver if it is small, and nothing went wrong with it there before."""
-        scored = self._scored()
-        if self.collecting_tried or not self._may_collect():
-            return held.InExecutors(scored)
-        self.collecting_tried = True
-        return held.InDriver(scored)
-
-    def _may_collect(self) -> bool:
-        needs_spark = self.sinks.json_output or self.sinks.delivery == AT_LEAST_ONCE  # Spark's own writers and sink
-        small = sources.is_small(self.serving.source, self.intent["source"])
-        return held.CAN_COLLECT and small and not needs_spark
-
-    def _scored(self) -> DataFrame:
-        first_lines = sources.headers(self.spark, self.serving.source, list(self.intent["source"]))
-        parsed = parsing.of_batch(self.frame, self.serving.source, self.serving.max_text_chars, first_lines)
         model = self.owner.keeper.version(self.intent["model_name"], self.intent["model_version"])
         topics = self.intent["topics"]
-        limit = topics.get(PREDICTIONS, {}).get("max_bytes", 0)
-        return scoring.score(parsed, model, self.number, self.query, limit, dead_records=DEAD in topics)
+        how = (model, self.number, self.query, topics.get(PREDICTIONS, {}).get("max_bytes", 0), DEAD in topics)
+        small = held.may_collect(self.serving) and sources.is_small(self.serving.source, self.intent["source"])
+        if self.collecting_tried or not small:
+            return held.InExecutors(scoring.score(self._parsed(), *how))
+        self.collecting_tried = True
+        table = tables.score(self._with_tokens(model.linear), model.linear, *how) if model.linear else None
+        if table is None:
+            table = scoring.score(self._parsed(), *how).toArrow()
+        return held.InDriver(self.spark, table)
+
+    def _parsed(self) -> DataFrame:
+        first_lines = sources.headers(self.spark, self.serving.source, list(self.intent["source"]))
+        return parsing.of_batch(self.frame, self.serving.source, self.serving.max_text_chars, first_lines)
+
+    def _with_tokens(self, numbers: Linear) -> DataFrame:
+        if numbers.tokens == self.owner.tokens:
+            return self.frame
+        return linear.with_tokens(self._parsed(), numbers.tokens)
 
     def _write(self, rows: _Rows, figures: dict[str, float]) -> dict[str, Any]:
         """Put the rows into files and say so, in this order."""

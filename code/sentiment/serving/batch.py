@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from sentiment.progress import log
-from sentiment.serving import kafka
+from sentiment.serving import held, kafka, sources
 from sentiment.serving.attempt import AFTER_MANIFEST, AFTER_OFFSETS, DEAD, PREDICTIONS, Attempt
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
 from sentiment.serving.lease import Lease, LeaseLostError
@@ -31,6 +31,7 @@ class BatchProcessor:
         busy: held while a batch is in work; who stops the stream takes it first.
         stopping: set when the stream shall end; a batch that has not begun then does not begin.
         failure: why the last batch failed; None while all is well.
+        tokens: the SQL by which the query's rows get their tokens, see linear.with_tokens; empty: they have none.
     """
 
     def __init__(
@@ -49,6 +50,9 @@ class BatchProcessor:
         self._report, self.on_step = report, on_step
         self._last_known = max(checkpoint.batches(INTENTS), default=-1)
         self.query = ""
+        numbers = keeper.live.linear
+        collects = held.may_collect(serving) and sources.has_small_batches(serving.source)
+        self.tokens = numbers.tokens if numbers and collects else ""
         self._sender: kafka.Sender | None = None
         self._topics: dict[str, kafka.Topic] | None = None
 

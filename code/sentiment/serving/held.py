@@ -12,16 +12,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment.serving.parsing import REASON
 from sentiment.serving.rows import ArrowRows, Rows, SparkRows
 from sentiment.serving.scoring import DEAD_COLUMNS, PREDICTION_COLUMNS, VALUE
+from sentiment.serving.settings import AT_LEAST_ONCE, Serving
 from sentiment.serving.sources import TIME
 
 CAN_COLLECT = hasattr(DataFrame, "toArrow")
 """Spark 3.5 has no such method: there every batch stays in the executors."""
+
+
+def may_collect(serving: Serving) -> bool:
+    """Whether a stream's small batches can be held in the driver: Spark's own writers and sink want them elsewhere."""
+    return CAN_COLLECT and not serving.sinks.json_output and serving.sinks.delivery != AT_LEAST_ONCE
 
 
 class Held(Protocol):
@@ -88,9 +94,9 @@ class InExecutors:
 class InDriver:
     """A scored batch that the driver's memory holds easily."""
 
-    def __init__(self, scored: DataFrame) -> None:
-        self._spark = scored.sparkSession
-        self._scored: Any = scored.toArrow()
+    def __init__(self, spark: SparkSession, scored: pa.Table) -> None:
+        self._spark = spark
+        self._scored: Any = scored
         self._alive = pc.is_null(self._scored[REASON])
 
     def figures(self, now: datetime) -> dict[str, float]:

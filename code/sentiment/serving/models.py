@@ -22,8 +22,10 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import storage
 from sentiment.jobs import DataError
+from sentiment.progress import log
 from sentiment.registry import ODD_TEXTS, standing
-from sentiment.serving import pyfunc
+from sentiment.serving import linear, pyfunc
+from sentiment.serving.linear import Linear
 from sentiment.serving.settings import ModelChoice
 from sentiment.tracking import brief, java_line
 
@@ -51,11 +53,19 @@ class UnfitModelError(DataError):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that scores: `apply` adds prediction and score (doubles, null where it has none) to rows with text."""
+    """A model that scores.
+
+    Attributes:
+        name: of the registered model.
+        version: of it.
+        apply: adds prediction and score (doubles, null where it has none) to rows with text.
+        linear: the same as numbers, for batches that are scored in the driver; None where only Spark can score.
+    """
 
     name: str
     version: str
     apply: Callable[[DataFrame], DataFrame]
+    linear: Linear | None = None
 
 
 class Registry:
@@ -142,11 +152,15 @@ class Copies:
             if made.split(".")[:2] != here.split(".")[:2]:
                 raise UnfitModelError(f"version {version} was made with Spark {made}, this is Spark {here}")
             pipeline = PipelineModel.load(storage.join(location, flavors["spark"]["model_data"]))
+            numbers = linear.of(pipeline)
+            if numbers and not linear.agrees(numbers, _applied(pipeline, _probe_set(self.spark))):
+                log.warning("version %s: Spark scores it alone, as sums in the driver differ", version)
+                numbers = None
         except UnfitModelError:
             raise
         except Exception as error:
             raise UnfitModelError(f"version {version} cannot be loaded: {java_line(error)}") from error
-        return Loaded(name, version, lambda rows: _applied(pipeline, rows))
+        return Loaded(name, version, lambda rows: _applied(pipeline, rows), numbers)
 
     def drop(self, name: str, version: str) -> None:
         """Remove a copy."""
@@ -173,14 +187,16 @@ class Copies:
         return storage.join(self.folder, storage.read_text(self.spark, self._mark(name, version)))
 
 
+def _probe_set(spark: SparkSession) -> DataFrame:
+    return spark.createDataFrame(list(enumerate([*PROBES, *ODD_TEXTS])), "inner_place int, text string")
+
+
 def check(spark: SparkSession, model: Loaded) -> None:
     """UnfitModelError unless the model tells the probe set apart and survives odd texts."""
     texts = [*PROBES, *ODD_TEXTS]
-    frame = spark.createDataFrame(list(enumerate(texts)), "inner_place int, text string")
     try:
-        rows = {
-            row["inner_place"]: row for row in model.apply(frame).select("inner_place", "prediction", "score").collect()
-        }
+        scored = model.apply(_probe_set(spark)).select("inner_place", "prediction", "score")
+        rows = {row["inner_place"]: row for row in scored.collect()}
     except UnfitModelError:
         raise
     except Exception as error:

@@ -5,8 +5,8 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import raw_tweets
-from sentiment.serving import sources
+from sentiment import features, raw_tweets
+from sentiment.serving import linear, sources
 from sentiment.serving.settings import CSV, CSV_HEADER, JSON, KAFKA, Source
 from sentiment.serving.sources import COORDINATES, PAYLOAD, TIME
 from sentiment.text import readable
@@ -26,21 +26,28 @@ _OPTIONS = {"columnNameOfCorruptRecord": "corrupt", "allowNonNumericNumbers": "f
 _LOOKS_LIKE_ANOTHER_TYPE = r"^(-?[0-9]|true$|false$|\{|\[)"
 
 
-def of_stream(arriving: DataFrame, source: Source, max_chars: int) -> DataFrame:
+def of_stream(arriving: DataFrame, source: Source, max_chars: int, tokens: str = "") -> DataFrame:
     """What a query's batches hold, from sources.stream: messages of Kafka are parsed there already.
 
     Spark analyses a query's plan once, but what foreachBatch adds to it once per batch. Files stay as they are: their
     coordinates take a window over the batch, which no query may have.
+
+    Args:
+        arriving: see sources.stream.
+        source: what they come from.
+        max_chars: longer texts are not scored.
+        tokens: a model's SQL for them, see linear.with_tokens; with it messages have their tokens too.
     """
     if source.kind != KAFKA:
         return arriving
-    return parse(sources.messages(arriving, source), source, max_chars)
+    rows = parse(sources.messages(arriving, source), source, max_chars)
+    return linear.with_tokens(rows, tokens) if tokens else rows
 
 
 def of_batch(batch: DataFrame, source: Source, max_chars: int, headers: dict[str, str]) -> DataFrame:
     """A batch of `of_stream` as COLUMNS, see parse."""
     if source.kind == KAFKA:
-        return batch
+        return batch.select(*COLUMNS) if features.TOKENS in batch.columns else batch
     return parse(sources.messages(batch, source, headers), source, max_chars, headers)
 
 

@@ -8,6 +8,7 @@ from sentiment.serving.parsing import REASON
 from sentiment.serving.sources import COORDINATES, PAYLOAD, TIME
 
 VALUE = "inner_value"
+NEGATIVE, POSITIVE = "negative", "positive"
 MAX_DEAD_BYTES = 65_536
 HEADER_BYTES = 512
 """Room for a Kafka record's headers, key length and framing."""
@@ -61,7 +62,7 @@ def score(
     finite = F.coalesce(F.col("score").between(0.0, 1.0) & F.col("prediction").isin(0.0, 1.0), F.lit(False))
     reason = F.coalesce(REASON, F.when(~finite, "the model gave no probability for it"))
     made = {
-        "sentiment": F.when(F.col("prediction") == 1.0, "positive").otherwise("negative"),
+        "sentiment": F.when(F.col("prediction") == 1.0, POSITIVE).otherwise(NEGATIVE),
         "model_name": F.lit(model.name),
         "model_version": F.lit(model.version),
         "date": F.to_date(TIME),
@@ -75,18 +76,21 @@ def score(
         size = F.octet_length(VALUE) + F.octet_length("id") + HEADER_BYTES
         too_large = f"its Kafka record would be larger than the topic's {max_bytes} bytes"
         rows = rows.withColumn(REASON, F.coalesce(REASON, F.when(size > max_bytes, too_large)))
-    refused, values = F.col(REASON).isNotNull(), [VALUE] if max_bytes else []
+    rows = rows.select(*PREDICTION_COLUMNS, REASON, *payload_of_refused(), *([VALUE] if max_bytes else []))
+    if dead_records:
+        value = F.when(F.col(REASON).isNotNull(), dead_record())
+        rows = rows.withColumn(VALUE, value.otherwise(F.col(VALUE)) if max_bytes else value)
+    return rows
+
+
+def payload_of_refused() -> list[Column]:
+    """The payload, cut, its length and its hash; null for rows without a reason."""
     payload = {
         PAYLOAD: F.substring(PAYLOAD, 1, MAX_DEAD_BYTES),
         "payload_length": F.coalesce(F.octet_length(PAYLOAD), F.lit(0)).cast("long"),
         "payload_sha256": F.sha2(PAYLOAD, 256),
     }
-    of_dead = [F.when(refused, column).alias(name) for name, column in payload.items()]
-    rows = rows.select(*PREDICTION_COLUMNS, REASON, *of_dead, *values)
-    if dead_records:
-        value = F.when(refused, dead_record())
-        rows = rows.withColumn(VALUE, value.otherwise(F.col(VALUE)) if max_bytes else value)
-    return rows
+    return [F.when(F.col(REASON).isNotNull(), column).alias(name) for name, column in payload.items()]
 
 
 def _the_same_code_for_every(batch: int) -> Column:

@@ -88,7 +88,7 @@ def _run(
 
 def _started(spark: SparkSession, serving: Serving, processor: BatchProcessor) -> StreamingQuery:
     arriving = sources.stream(spark, serving.source)
-    rows = parsing.of_stream(arriving, serving.source, serving.max_text_chars)
+    rows = parsing.of_stream(arriving, serving.source, serving.max_text_chars, processor.tokens)
     writer = rows.writeStream.foreachBatch(processor)
     writer = writer.option("checkpointLocation", serving.checkpoint).queryName("sentiment-serving")
     if serving.available_now:

@@ -116,6 +116,11 @@ def is_small(source: Source, known: dict[str, Any]) -> bool:
     return not packed and sum(length for length, _ in known.values()) <= SMALL_BYTES
 
 
+def has_small_batches(source: Source) -> bool:
+    """Whether no batch can be large: Kafka's have a limit."""
+    return source.kind == KAFKA and source.max_offsets <= SMALL_ROWS
+
+
 def check_files(spark: SparkSession, source: Source, known: dict[str, Any]) -> None:
     """DataError if a file of a batch is no longer what it was when the batch was planned."""
     if source.kind != FILE:
