@@ -20,6 +20,7 @@ from sentiment.sample import sample_rows
 from sentiment.serving import held, linear, parsing, scoring, tables
 from sentiment.serving.linear import Linear
 from sentiment.serving.models import Copies, Loaded, Registry
+from sentiment.serving.models import check as model_check
 from sentiment.serving.parsing import REASON
 from sentiment.serving.settings import KAFKA, ModelChoice, Source
 
@@ -111,7 +112,23 @@ def test_a_model_whose_sums_differ_from_spark_s_is_scored_by_spark(
     monkeypatch.setattr(logging.getLogger("sentiment"), "propagate", True)
     with caplog.at_level(logging.WARNING):
         assert copies.load(NAME, "1", "spark").linear is None
-    assert "version 1: Spark scores it alone" in caplog.text
+    assert "version 1 is scored by Spark alone: sums in the driver differ" in caplog.text
+
+
+def test_a_model_that_cannot_be_made_numbers_is_scored_by_spark(
+    spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice = ModelChoice(zoo.uri, NAME)
+    copies = Copies(spark, str(tmp_path), choice)
+    copies.add(Registry(zoo.client, choice), "1")
+
+    def fail(_: PipelineModel) -> Linear:
+        raise RuntimeError("multinomial models contain a matrix of coefficients")
+
+    monkeypatch.setattr(linear, "of", fail)
+    loaded = copies.load(NAME, "1", "spark")
+    assert loaded.linear is None
+    model_check(spark, loaded)
 
 
 def messages(spark: SparkSession, values: list[str]) -> DataFrame:
@@ -152,7 +169,7 @@ def both(parsed: DataFrame, loaded: Loaded, max_bytes: int, dead_records: bool) 
 
 @pytest.mark.parametrize(("max_bytes", "dead_records"), [(0, False), (10_000, False), (10_000, True), (0, True)])
 @pytest.mark.parametrize(
-    "values", [[*map(json.dumps, GOOD), *BAD], [json.dumps(GOOD[0])], BAD], ids=["all", "good", "bad"]
+    "values", [[*map(json.dumps, GOOD), *BAD], [json.dumps(GOOD[0])], BAD, []], ids=["all", "good", "bad", "none"]
 )
 def test_the_table_is_the_one_that_spark_makes(
     spark: SparkSession, loaded: Loaded, values: list[str], max_bytes: int, dead_records: bool

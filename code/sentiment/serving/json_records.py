@@ -2,7 +2,6 @@
 
 import base64
 import json
-from json.encoder import encode_basestring
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,8 @@ import pyarrow as pa
 
 from sentiment.serving.scoring import DEAD_COLUMNS
 from sentiment.serving.sources import PAYLOAD, TIME
+
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def predictions(rows: pa.Table) -> list[bytes]:
@@ -25,7 +26,7 @@ def predictions(rows: pa.Table) -> list[bytes]:
     model = f',"model_name":{_first(rows, "model_name")},"model_version":{_first(rows, "model_version")}'
     batch = f',"batch_id":{_first(rows, "batch_id")},"query_id":{_first(rows, "query_id")}'
     columns = zip(
-        *(map(encode_basestring, _plain(rows, name)) for name in ("id", "text", "source")),
+        *(map(_encoded, _plain(rows, name)) for name in ("id", "text", "source")),
         *(_plain(rows, name) for name in ("prediction", "sentiment", "score")),
         labels,
         events,
@@ -48,7 +49,7 @@ def dead_letters(rows: pa.Table) -> list[bytes]:
     records = []
     for row in zip(*columns.values(), strict=True):
         present = {name: value for name, value in zip(columns, row, strict=True) if value is not None}
-        records.append(json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode())
+        records.append(_encoded(present).encode())
     return records
 
 
@@ -63,4 +64,4 @@ def _times(rows: pa.Table, name: str) -> list[str]:
 
 
 def _first(rows: pa.Table, name: str) -> str:
-    return json.dumps(rows[name][0].as_py(), ensure_ascii=False)
+    return _encoded(rows[name][0].as_py())

@@ -152,15 +152,23 @@ class Copies:
             if made.split(".")[:2] != here.split(".")[:2]:
                 raise UnfitModelError(f"version {version} was made with Spark {made}, this is Spark {here}")
             pipeline = PipelineModel.load(storage.join(location, flavors["spark"]["model_data"]))
-            numbers = linear.of(pipeline)
-            if numbers and not linear.agrees(numbers, _applied(pipeline, _probe_set(self.spark))):
-                log.warning("version %s: Spark scores it alone, as sums in the driver differ", version)
-                numbers = None
         except UnfitModelError:
             raise
         except Exception as error:
             raise UnfitModelError(f"version {version} cannot be loaded: {java_line(error)}") from error
-        return Loaded(name, version, lambda rows: _applied(pipeline, rows), numbers)
+        return Loaded(name, version, lambda rows: _applied(pipeline, rows), self._numbers(pipeline, version))
+
+    def _numbers(self, pipeline: PipelineModel, version: str) -> Linear | None:
+        """The model as numbers, where there are such and Spark agrees with them; no model is unfit for want of them."""
+        try:
+            numbers = linear.of(pipeline)
+            if not numbers or linear.agrees(numbers, _applied(pipeline, _probe_set(self.spark))):
+                return numbers
+            why = "sums in the driver differ from Spark's"
+        except Exception as error:  # noqa: BLE001  if the model is to blame, the probe set tells
+            why = java_line(error)
+        log.warning("version %s is scored by Spark alone: %s", version, why)
+        return None
 
     def drop(self, name: str, version: str) -> None:
         """Remove a copy."""
