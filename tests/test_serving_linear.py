@@ -219,3 +219,25 @@ def test_times_are_kept_to_the_microsecond(spark: SparkSession, loaded: Loaded) 
     arrived = datetime(2026, 3, 2, tzinfo=UTC) - timedelta(microseconds=1)
     assert here["ingest_time"][0].as_py() == arrived
     assert json.loads(here["inner_value"][0].as_py())["ingest_time"] == "2026-03-01T23:59:59.999999Z"
+
+
+def test_a_model_that_cuts_texts_in_another_way_than_the_query_is_given_its_own_tokens(
+    spark: SparkSession, loaded: Loaded
+) -> None:
+    assert loaded.linear is not None
+    sent = [
+        (bytearray(b'{"id": "a", "text": "Good day"}'), "t", 0, 5, datetime(2026, 3, 1, tzinfo=UTC)),
+        (None, "t", 0, 6, None),
+    ]
+    kinds = "value binary, topic string, partition int, offset long, timestamp timestamp"
+    arriving, source = spark.createDataFrame(sent, kinds).coalesce(1), Source(KAFKA)
+    of_query = parsing.of_stream(arriving, source, 1000, loaded.linear.tokens)
+    of_another = parsing.of_stream(arriving, source, 1000, "split('something else', ' ')")
+    assert parsing.of_batch(of_another, source, 1000, {}).columns == parsing.COLUMNS
+    anew = linear.with_tokens(parsing.of_batch(of_another, source, 1000, {}), loaded.linear.tokens)
+    expected, *others = (
+        tables.score(rows, loaded.linear, loaded, 3, "0123abcd-rest") for rows in (of_query, anew, of_another)
+    )
+    assert expected is not None
+    assert expected.num_rows == 2
+    assert [expected.equals(other) for other in others] == [True, False]
