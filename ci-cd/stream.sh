@@ -62,12 +62,15 @@ drain_running() {
 # one's job in the list, or, where that was not there yet, counts the same jobs and asks for the same id, which only one
 # of them gets; with others the time of the submission decides.
 submit_stream() {
-  local number same labels="job=serving,stream=$stream,settings=$settings"
+  local number id state its_settings its_revision labels="job=serving,stream=$stream,settings=$settings"
   list_jobs
   number=$(printf '%s' "$answer" | grep -c . || true)
-  same=$(printf '%s\n' "$answer" | awk -F, -v wanted="$settings,$revision" \
-    '$3 "," $4 == wanted && $2 !~ /^(DONE|ERROR|CANCELLED)$/ { print $1, $2; exit }')
-  if [ -n "$same" ]; then another_was_first "${same% *}" "${same#* }"; fi
+  while IFS=, read -r id state its_settings its_revision _; do
+    case $state in
+      DONE | ERROR | CANCELLED) ;;
+      *) [ "$its_settings,$its_revision" != "$settings,$revision" ] || another_was_first "$id" "$state" ;;
+    esac
+  done <<<"$answer"
   remember_commits
   while :; do
     number=$((number + 1))
