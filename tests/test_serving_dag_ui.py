@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("playwright")  # test-spark35's environment has none
+
 import supervisor
 from airflow_service import Airflow
 from dataproc_server import PLACE, Clients
