@@ -85,7 +85,9 @@ class Gate:
     def __init__(self, folder: Path, words: str) -> None:
         folder.mkdir()
         self.reached, self.opened = folder / "reached", folder / "opened"
-        waiting = f"touch {self.reached}; until [ -e {self.opened} ]; do sleep 0.1; done"
+        waiting = (
+            f"touch {self.reached}; n=0; until [ -e {self.opened} ] || [ $n = 1800 ]; do sleep 0.1; n=$((n + 1)); done"
+        )
         gcloud = folder / "gcloud"
         gcloud.write_text(f'#!/bin/sh\ncase " $* " in {words}) {waiting} ;; esac\nexec {shutil.which("gcloud")} "$@"\n')
         gcloud.chmod(0o755)
