@@ -43,9 +43,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def table(divided: dict[str, DataFrame], num_features: int) -> features.FeatureTable:
     """Features of all splits, made once."""
-    return features.build(
-        divided, divided["train"].count(), num_features, training.OUT_OF_FOLD, "benchmark", in_memory=True
-    )
+    return features.build(divided, divided["train"].count(), num_features, training.FOLDS, "benchmark", in_memory=True)
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:

@@ -98,7 +98,7 @@ class Bench:
 
     def _table(self, train: DataFrame) -> features.FeatureTable:
         divided = {"train": train, VALIDATION: self.parts[VALIDATION], FURTHER: self.parts[FURTHER]}
-        folds = training.OUT_OF_FOLD
+        folds = training.FOLDS
         return features.build(divided, train.count(), self.num_features, folds, SALT, in_memory=True)
 
     def _labels(self) -> dict[str, pd.DataFrame]:

@@ -135,7 +135,7 @@ def world(spark: SparkSession, zoo: Zoo, tmp_path_factory: pytest.TempPathFactor
         known["score"].to_numpy(),
         known["prediction"].to_numpy(),
     )
-    tokens = evaluation.top_tokens(frame.where(F.col("id") < len(reference)))
+    tokens = evaluation.top_tokens(frame.where(F.col("id") < len(reference)), len(reference))
     zoo.client.log_dict(run.run_id, evaluation.profile(scores, tokens), "profile.json")
     called = said["prediction"].to_numpy() == 1.0
     fresh = [(text, bool(positive)) for text, positive in zip(texts, called, strict=True)][len(reference) :]

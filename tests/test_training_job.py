@@ -154,13 +154,13 @@ def test_two_cores_give_the_same_figures_as_one(spark: SparkSession, trained: Tr
     run = trained.client.get_run(json.loads((trained.output / "run.json").read_text())["run_id"])
     features_asked = int(run.data.params["num_features"])
     salt, rows = run.data.params["hash_salt"], divided["train"].count()
-    table = features.build(divided, rows, features_asked, training.OUT_OF_FOLD, salt, in_memory=False)
+    table = features.build(divided, rows, features_asked, training.FOLDS, salt, in_memory=False)
     trainer = Trainer(table, Options(models.NAMES), Progress())
     one = json.loads((trained.output / "metrics.json").read_text())
     assert one.keys() == set(models.NAMES)
     for name in models.NAMES:
         fitted = trainer.fit(name)
-        dev, test = (evaluation.figures(evaluation.score(fitted, table, split)) for split in ("dev", "test"))
+        dev, test = (evaluation.figures(scores) for scores in evaluation.score(fitted, table).values())
         two = test | {f"dev_{metric}": value for metric, value in dev.items()} | fitted.metrics
         assert one[name].keys() == two.keys() | {"fit_seconds"}
         for metric, value in two.items():
@@ -259,9 +259,9 @@ def test_no_row_is_scored_by_a_model_that_saw_it(spark: SparkSession) -> None:
         assert train.count() + held.count() == 60
         return held
 
-    scored = trainer._out_of_fold(score, range(3))
-    assert overlaps == [0, 0, 0]
-    assert sorted(int(row["id"]) for row in scored.collect()) == list(range(60))
+    scored = trainer._held_out(score)
+    assert overlaps == [0]
+    assert sorted(int(row["id"]) for row in scored.collect()) == list(range(0, 60, 3))
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "sqlite:////dev/null/x.db", "nonsense://x"])

@@ -15,7 +15,7 @@ SPLITS_REPORT = "splits.json"
 
 CLEAN_SCHEMA = {"id": "string", "text": "string", "label": "double"}
 SPLIT_NAMES = ["train", "dev", "test"]
-TEST = SPLIT_NAMES[-1]
+DEV, TEST = SPLIT_NAMES[1:]
 
 
 def read_clean(spark: SparkSession, location: str, argument: str) -> DataFrame:

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from sklearn import metrics
 
 from sentiment import models, text
+from sentiment.datasets import DEV, TEST
 from sentiment.drift import bins
 from sentiment.features import FeatureTable
 from sentiment.scores import Scores
@@ -21,13 +22,18 @@ TOP_TOKENS = 50
 MISTAKES = 10
 
 
-def score(trained: Trained, table: FeatureTable, split: str) -> Scores:
-    """Score one split of the feature table by a fitted classifier, in the table's own order."""
-    rows = PipelineModel(trained.tail).transform(table.split(split))
+def score(trained: Trained, table: FeatureTable) -> dict[str, Scores]:
+    """Score the dev and the test split of the feature table by a fitted classifier, each in the table's own order."""
+    rows = PipelineModel(trained.tail).transform(table.rows.where(F.col("split").isin(DEV, TEST)))
     probability = vector_to_array(F.col(models.PROBABILITY))[1].alias("score")
-    collected = rows.select("id", "text", "label", probability, F.col(models.PREDICTION).alias("prediction")).collect()
-    ids, texts, labels, probabilities, predictions = zip(*collected, strict=True)
-    return Scores(list(ids), list(texts), np.array(labels), np.array(probabilities), np.array(predictions))
+    wanted: list[Any] = ["split", "id", "text", "label", probability, F.col(models.PREDICTION).alias("prediction")]
+    collected = rows.select(*wanted).toPandas()
+    scores = {}
+    for name in (DEV, TEST):
+        part = collected[collected["split"] == name]
+        figures = (part[column].to_numpy(float) for column in ("label", "score", "prediction"))
+        scores[name] = Scores(part["id"].tolist(), part["text"].tolist(), *figures)
+    return scores
 
 
 def figures(scores: Scores) -> dict[str, float]:
@@ -99,12 +105,15 @@ def profile(scores: Scores, tokens: TokenCounts) -> dict[str, Any]:
     }
 
 
-def top_tokens(rows: DataFrame) -> TokenCounts:
-    """The fifty tokens that stand in most texts of `rows` (column text)."""
-    distinct = rows.select(F.expr(text.distinct_tokens("text")).alias("tokens"))
-    sums = distinct.agg(F.count(F.lit(1)).alias("texts"), F.sum(F.size("tokens")).alias("distinct")).first()
-    assert sums is not None
-    counted = distinct.select(F.explode("tokens").alias("token")).groupBy("token").count()
-    ordered = counted.orderBy(F.desc("count"), "token").limit(TOP_TOKENS)
-    top = {row["token"]: row["count"] for row in ordered.collect()}
-    return TokenCounts(sums["texts"], sums["distinct"] or 0, top)
+def top_tokens(rows: DataFrame, texts: int) -> TokenCounts:
+    """The fifty tokens that stand in most texts.
+
+    Args:
+        rows: with column text.
+        texts: how many rows these are.
+    """
+    tokens = rows.select(F.explode(F.expr(text.distinct_tokens("text"))).alias("token"))
+    counted = tokens.groupBy("token").count().toPandas()
+    counts = dict(zip(counted["token"], counted["count"].tolist(), strict=True))
+    ordered = sorted(counts, key=lambda token: (-counts[token], token))
+    return TokenCounts(texts, sum(counts.values()), {token: counts[token] for token in ordered[:TOP_TOKENS]})

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from sentiment import (
     tracking,
     training,
 )
-from sentiment.datasets import TEST
+from sentiment.datasets import DEV, TEST
 from sentiment.evaluation import TokenCounts
 from sentiment.jobs import DataError
 from sentiment.live.ledger import Ledger, announce_best, open_ledger
@@ -97,14 +98,16 @@ def train(spark: SparkSession, divided: dict[str, DataFrame], settings: Settings
         steps: of the job.
         work: a local folder for files on their way to `settings.output`.
     """
-    with steps.step("checking the output and the registry"):
-        storage.write_json(spark, storage.join(settings.output, "run.json"), {"state": "running"})
-        client = tracking.connect(settings.mlflow_uri)
-        ledger = open_ledger(client, settings.best_name, settings.ledger)
-        ledger.check()
     results = Results()
+    with ThreadPoolExecutor(1) as beside:
+        counting = beside.submit(splits.count_labels, divided)  # MLflow takes seconds where it makes its database first
+        with steps.step("checking the output and the registry"):
+            storage.write_json(spark, storage.join(settings.output, "run.json"), {"state": "running"})
+            client = tracking.connect(settings.mlflow_uri)
+            ledger = open_ledger(client, settings.best_name, settings.ledger)
+            ledger.check()
     try:
-        _train(spark, divided, settings, steps, work, client, ledger, results)
+        _train(spark, divided, counting, settings, steps, work, client, ledger, results)
     finally:
         _leave_files(spark, settings, steps, work, results)
     print(report.table(settings, results, steps), flush=True)
@@ -128,6 +131,7 @@ def workplace() -> Iterator[Path]:
 def _train(
     spark: SparkSession,
     divided: dict[str, DataFrame],
+    counting: Future[dict[str, dict[str, int]]],
     settings: Settings,
     steps: Progress,
     work: Path,
@@ -147,7 +151,7 @@ def _train(
     with tracking.parent_run(settings.experiment, params, tags) as run:
         results.experiment_id, results.run_id = run.info.experiment_id, run.info.run_id
         with steps.step("counting the splits"):
-            counts = splits.count_labels(divided)
+            counts = counting.result()
             mlflow.log_params({f"rows_{name}": sum(labels.values()) for name, labels in counts.items()})
             digest = tracking.log_input(client, results.run_id, divided["train"], settings.input, "training")
         if settings.keep_test:
@@ -159,7 +163,7 @@ def _train(
             rows = sum(counts["train"].values())
             trees = any(name in models.TREES for name in settings.options.names)
             table = features.build(
-                divided, rows, settings.num_features, training.OUT_OF_FOLD, salt, settings.in_memory, trees
+                divided, rows, settings.num_features, training.FOLDS, salt, settings.in_memory, trees
             )
         trainer = Trainer(table, settings.options, steps)
         job = _Job(spark, client, settings, steps, work, {**tags, "train_digest": digest})
@@ -199,24 +203,28 @@ class _Job:
         """Score, log, register and read back one classifier."""
         name = trained.name
         with self.steps.step(f"{name}: scoring dev and test"):
-            dev, test = (evaluation.score(trained, table, split) for split in ("dev", "test"))
+            scores = evaluation.score(trained, table)
+            test = scores[TEST]
             metrics = evaluation.figures(test)
-            metrics |= {f"dev_{metric}": value for metric, value in evaluation.figures(dev).items()}
+            metrics |= {f"dev_{metric}": value for metric, value in evaluation.figures(scores[DEV]).items()}
             metrics |= {"fit_seconds": trained.seconds, **trained.metrics}
-            self.tokens = self.tokens or evaluation.top_tokens(table.split("test"))
+            self.tokens = self.tokens or evaluation.top_tokens(table.split(TEST), len(test.texts))
         with self.steps.step(f"{name}: logging"), mlflow.start_run(run_name=name, nested=True, tags=self.tags) as run:
             mlflow.log_params({**trained.params, **self.settings.splitting})
             mlflow.log_metrics(metrics)
-            profile = evaluation.profile(test, self.tokens)
-            _log_results(name, test, profile, self.work / "plots")
-            registry.save(trained.pipeline, self.work / name, run.info.run_id, test.texts[0], self.scratch)
+            run_id = run.info.run_id
+            with ThreadPoolExecutor(1) as beside:  # Spark saves while Python draws
+                place = (self.work / name, run_id, test.texts[0], self.scratch)
+                saving = beside.submit(registry.save, trained.pipeline, *place)
+                _log_results(name, test, evaluation.profile(test, self.tokens), self.work / "plots")
+                saving.result()
             mlflow.log_artifacts(str(self.work / name), registry.ARTIFACT)
             source = f"{run.info.artifact_uri}/{registry.ARTIFACT}"
         storage.upload_folder(self.spark, self.work / name, storage.join(self.settings.output, name))
         self.test_scores[name] = test
         self._write_scores()
-        version = self._register(name, run.info.run_id, source, test, "trained by one of the suite's training jobs")
-        return Logged(name, metrics, run.info.run_id, source, version)
+        version = self._register(name, run_id, source, test, "trained by one of the suite's training jobs")
+        return Logged(name, metrics, run_id, source, version)
 
     def register_best(self, results: Results, ledger: Ledger) -> None:
         """The best by dev accuracy as `<name>-best`: nothing is left of it unless it could be read back."""

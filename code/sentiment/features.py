@@ -133,7 +133,8 @@ def vocabulary(train_terms: DataFrame, size: int) -> dict[str, int]:
     rows = F.count(F.lit(1)).alias("rows")
     counted = train_terms.select(F.explode(F.array_distinct(TERMS)).alias("term")).groupBy("term").agg(rows)
     kept = counted.where(F.col("rows") >= MIN_ROWS_PER_TERM).orderBy(F.desc("rows"), "term").limit(size)
-    frequencies = {row["term"]: row["rows"] for row in kept.collect()}
+    found = kept.toPandas()  # by Arrow: 131 thousand rows one by one take half a second more
+    frequencies = dict(zip(found["term"], found["rows"].tolist(), strict=True))
     if not frequencies:
         raise DataError(f"the train split has no word that stands in {MIN_ROWS_PER_TERM} rows or more")
     return frequencies

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -111,11 +112,13 @@ def read_report(spark: SparkSession, location: str) -> dict[str, Any]:
 
 def count_labels(splits: dict[str, DataFrame]) -> dict[str, dict[str, int]]:
     """Rows of each label in each split; a split without one of the labels is refused."""
+    frames = [frame.select("label", F.lit(name).alias("split")) for name, frame in splits.items()]
+    rows = reduce(DataFrame.unionByName, frames).groupBy("split", "label").count().collect()
+    counted = {(row["split"], row["label"]): row["count"] for row in rows}
     counts: dict[str, dict[str, int]] = {}
-    for name, frame in splits.items():
-        by_label = {row["label"]: row["count"] for row in frame.groupBy("label").count().collect()}
-        counts[name] = {"negative": by_label.get(0.0, 0), "positive": by_label.get(1.0, 0)}
-        missing = [label for label, rows in counts[name].items() if not rows]
+    for name in splits:
+        counts[name] = {"negative": counted.get((name, 0.0), 0), "positive": counted.get((name, 1.0), 0)}
+        missing = [label for label, rows_of_it in counts[name].items() if not rows_of_it]
         if missing:
             raise DataError(f"the {name} split has no {' and no '.join(missing)} row: want both labels in every split")
     return counts

@@ -1,9 +1,8 @@
 """Fit the classifiers on one shared feature table; what one fit needs of another is fitted once."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Any
 
 from pyspark import StorageLevel
@@ -20,8 +19,12 @@ from sentiment.progress import Progress
 
 CV_FOLD = "inner_cv_fold"
 
-OUT_OF_FOLD = 3
-"""Folds for out-of-fold scores (Wolpert 1992): each row is scored by a model that never saw it."""
+FOLDS = 3
+"""One fold of the training rows is held out for what learns from linear models' scores: their models never saw it.
+
+Stacking (Wolpert 1992) on one fold instead of on all three costs a third of the fits, and trees a third of the rows.
+Accuracy on dev and test rows, all three folds against the mean of each alone: forest 0.815 and 0.814, GBT 0.814 both.
+"""
 
 PARALLEL_FITS = 2
 """Fits under way at once where several are independent: their many small Spark jobs leave cores idle alone."""
@@ -116,16 +119,13 @@ class Trainer:
         return spec.estimator.copy(grid[best]), found | {"cv_folds": folds, "cv_roc_auc": round(figures[best], 6)}
 
     def _calibrated(self, svc: Any) -> Any:
-        """From the SVC's margin to a probability, fitted on margins of one fold that an SVC on the others gave.
-
-        Its two parameters need no more rows than that, and each further fold would cost a fit.
-        """
+        """From the SVC's margin to a probability, fitted on margins of the fold that an SVC on the others gave."""
 
         def score(train: DataFrame, held: DataFrame) -> DataFrame:
             margins: DataFrame = svc.fit(train).transform(held)
             return margins.select("id", "label", ORDER, models.MARGIN)
 
-        margins = self._out_of_fold(score, [0])
+        margins = self._held_out(score)
         try:
             return models.calibrator().fit(margins)
         finally:
@@ -143,14 +143,16 @@ class Trainer:
                 estimator = models.logistic_regression(self.table.train_rows)
                 self._logistic = (estimator, estimator.fit(self.train))
         estimator, refitted = self._logistic
+        with self.steps.step("out-of-fold linear scores"), ThreadPoolExecutor(1) as beside:
+            whole = beside.submit(models.naive_bayes().fit, self.train)
 
-        def score(train: DataFrame, held: DataFrame) -> DataFrame:
-            inputs = models.tree_inputs(estimator.fit(train), models.naive_bayes().fit(train))
-            return PipelineModel(inputs).transform(held).select("id", "label", ORDER, models.TREE_FEATURES)
+            def score(train: DataFrame, held: DataFrame) -> DataFrame:
+                bayes = beside.submit(models.naive_bayes().fit, train)
+                inputs = models.tree_inputs(estimator.fit(train), bayes.result())
+                return PipelineModel(inputs).transform(held).select("id", "label", ORDER, models.TREE_FEATURES)
 
-        with self.steps.step("out-of-fold linear scores"):
-            self._tree_rows = self._out_of_fold(score, range(OUT_OF_FOLD))
-            self._tree_inputs = models.tree_inputs(refitted, models.naive_bayes().fit(self.train))
+            self._tree_rows = self._held_out(score)
+            self._tree_inputs = models.tree_inputs(refitted, whole.result())
             self._shift = self._measured_shift()
         return self._tree_rows
 
@@ -165,15 +167,9 @@ class Trainer:
             figures |= {f"linear_margin_mean_{name}": mean, f"linear_margin_sd_{name}": spread}
         return figures
 
-    def _out_of_fold(self, score: Callable[[DataFrame, DataFrame], DataFrame], folds: Iterable[int]) -> DataFrame:
-        """The rows of `folds`, each scored by `score(train, held)` where it is held out; persisted, in order."""
-
-        def held_out(fold: int) -> DataFrame:
-            return score(self.train.where(F.col(FOLD) != fold), self.train.where(F.col(FOLD) == fold))
-
-        with ThreadPoolExecutor(PARALLEL_FITS) as pool:
-            parts = list(pool.map(held_out, folds))
-        rows = features.in_order(reduce(DataFrame.unionByName, parts), self.table.partitions)
+    def _held_out(self, score: Callable[[DataFrame, DataFrame], DataFrame]) -> DataFrame:
+        """The rows of one fold, scored by `score(train, held)`, which fits on the other folds; persisted, in order."""
+        rows = score(self.train.where(F.col(FOLD) != 0), self.train.where(F.col(FOLD) == 0))
         rows.persist(StorageLevel.DISK_ONLY).count()
         return rows
 
