@@ -2,6 +2,7 @@
 
 import base64
 import json
+from json.encoder import encode_basestring
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def predictions(rows: pa.Table) -> list[bytes]:
     model = f',"model_name":{_first(rows, "model_name")},"model_version":{_first(rows, "model_version")}'
     batch = f',"batch_id":{_first(rows, "batch_id")},"query_id":{_first(rows, "query_id")}'
     columns = zip(
-        *(map(_encoded, _plain(rows, name)) for name in ("id", "text", "source")),
+        *(map(encode_basestring, _plain(rows, name)) for name in ("id", "text", "source")),
         *(_plain(rows, name) for name in ("prediction", "sentiment", "score")),
         labels,
         events,

@@ -83,15 +83,27 @@ def _with_records(table: pa.Table, max_bytes: int, dead_records: bool) -> pa.Tab
     if not max_bytes and not dead_records:
         return table
     alive = pc.is_null(table[REASON])
-    values = np.full(table.num_rows, None, dtype=object)
+    place = np.full(table.num_rows, -1)
+    records: list[bytes] = []
     if max_bytes:
         predictions = table.filter(alive)
-        made = json_records.predictions(predictions)
-        size = pc.add(pc.binary_length(pa.array(made, pa.binary())), pc.binary_length(predictions["id"]))
-        if made and pc.max(size).as_py() + HEADER_BYTES > max_bytes:
+        records = json_records.predictions(predictions)
+        sizes = np.fromiter(map(len, records), np.int64) + pc.binary_length(predictions["id"]).to_numpy()
+        if sizes.max(initial=0) + HEADER_BYTES > max_bytes:
             return None
-        values[alive.to_numpy()] = made
+        place[alive.to_numpy()] = np.arange(len(records))
     if dead_records:
         refused = pc.invert(alive)
-        values[refused.to_numpy()] = json_records.dead_letters(table.filter(refused))
-    return table.append_column(VALUE, pa.array(values, pa.binary()))
+        dead = json_records.dead_letters(table.filter(refused))
+        place[refused.to_numpy()] = np.arange(len(records), len(records) + len(dead))
+        records += dead
+    return table.append_column(VALUE, _binary(records).take(pa.array(place, mask=place < 0)))
+
+
+def _binary(values: list[bytes]) -> pa.Array | pa.ChunkedArray:
+    """The values as Arrow has them; made from their bytes in one piece, as `pa.array` takes 2 to 4 µs for each."""
+    ends = np.cumsum([0, *map(len, values)])
+    if ends[-1] > np.iinfo(np.int32).max:
+        return pa.array(values, pa.binary())  # in chunks
+    buffers = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(values))]
+    return pa.Array.from_buffers(pa.binary(), len(values), buffers)
