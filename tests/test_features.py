@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import features
-from sentiment.features import COUNTS, FEATURES, TERMS
+from sentiment.features import COUNTS, FEATURES, STATISTICS, TERMS
 from sentiment.jobs import DataError
 
 pytestmark = pytest.mark.spark
@@ -70,6 +70,9 @@ def test_the_table_holds_every_row_once_and_words_of_dev_and_test_are_not_in_the
     assert sorted(round(length, 9) for length in lengths) == [0.0, 1.0, 1.0, 1.0]
     assert all(row["text"] is None for row in rows if row["split"] == "train")
     assert table.train_rows == 4
+    assert {STATISTICS, COUNTS} < set(table.rows.columns)
+    linear = features.build(divided, 4, 100, 3, "s", in_memory=True, for_trees=False)
+    assert set(table.rows.columns) - set(linear.rows.columns) == {STATISTICS, COUNTS}
 
 
 def test_the_first_and_last_stage_keep_the_caller_s_columns_and_drop_the_inner_ones(spark: SparkSession) -> None:

@@ -40,8 +40,8 @@ class FeatureTable:
     """Every row's features, computed once, and the stages that compute them for a new text.
 
     Attributes:
-        rows: id, text (null for train rows), label, split, inner_fold, inner_order, inner_counts (binary sparse
-            vector), inner_features (TF-IDF of length 1, sparse), inner_statistics (dense, if asked for); persisted.
+        rows: id, text (null for train rows), label, split, inner_fold, inner_order, inner_features (TF-IDF of length 1,
+            sparse), for trees inner_statistics (dense) and inner_counts (binary sparse vector); persisted.
         vectorising: fitted stages from inner_terms to inner_counts and inner_features.
         train_rows: rows of the train split.
         partitions: into how many the rows are divided, whatever the number of cores.
@@ -97,7 +97,7 @@ def build(
     folds: int,
     salt: str,
     in_memory: bool,
-    with_statistics: bool = True,
+    for_trees: bool = True,
 ) -> FeatureTable:
     """Compute the features of all splits once; vocabulary and document frequencies come from train alone.
 
@@ -108,16 +108,16 @@ def build(
         folds: number of folds, drawn by hash of the text.
         salt: of that hash.
         in_memory: keep the table in executor memory (what does not fit goes to disk) instead of on disk alone.
-        with_statistics: what trees need, and nobody else.
+        for_trees: with inner_statistics and inner_counts, which nobody else needs.
     """
     level = StorageLevel.MEMORY_AND_DISK if in_memory else StorageLevel.DISK_ONLY
     partitions = max(MIN_PARTITIONS, math.ceil(train_rows / ROWS_PER_PARTITION))
     rows = in_order(_labelled(divided, folds, salt), partitions)
-    tokenised = PipelineModel(tokenising(with_statistics)).transform(rows).persist(level)
+    tokenised = PipelineModel(tokenising(with_statistics=for_trees)).transform(rows).persist(level)
 
     train_terms = tokenised.where(F.col(f"{INPUT}.split") == "train").select(TERMS)
     vectorising = vectorisers(rows.sparkSession, vocabulary(train_terms, num_features), train_rows)
-    made = [*([STATISTICS] if with_statistics else []), COUNTS, FEATURES]
+    made = [*([STATISTICS, COUNTS] if for_trees else []), FEATURES]
     table = PipelineModel(vectorising).transform(tokenised).select(f"{INPUT}.*", *made)
     table = table.withColumn("text", F.when(F.col("split") != "train", F.col("text"))).persist(level)
     table.count()
