@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -38,6 +39,23 @@ def seconds(rows: list[Row]) -> dict[str, float]:
 def run(tmp_path: Path, code: str, silence: float | None = None) -> processes.Measured:
     command = [sys.executable, "-c", code]
     return processes.run(command, tmp_path / "child.log", folder=tmp_path, env={"MARK": "seen"}, silence=silence)
+
+
+@pytest.mark.parametrize(("grown", "wanted"), [(0, 1), (200, 3)])
+def test_a_child_that_is_still_its_parent_is_not_counted_twice(tmp_path: Path, grown: int, wanted: int) -> None:
+    script = tmp_path / "forks.py"
+    lines = ["import os", "held = b'x' * 200_000_000", "child = os.fork() == 0"]
+    lines += [f"own = b'y' * ({grown} * child * 1_000_000)", "print('ready' * child, flush=True)", "input()"]
+    script.write_text("\n".join(lines))
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as parent:
+        try:
+            assert parent.stdout
+            assert b"ready" in parent.stdout.readline() + parent.stdout.readline()
+            assert len(processes.tree(parent.pid)) == 2
+            assert round(processes.resident_bytes(parent.pid) / 200e6) == wanted
+        finally:
+            processes.kill(parent)
 
 
 def test_our_steps_are_grouped_and_summed_with_all_that_the_fits_need() -> None:
