@@ -35,15 +35,18 @@ def done(kept: dict[str, Any]) -> Sections:
 
 
 def taken(kept: dict[str, Any], names: tuple[str, ...]) -> str:
-    """When, at which revision and beside which load the sections were measured, in one line."""
-    said = []
+    """When, at which revision, beside which load and on which other machine sections were measured, in one line."""
+    said, usual = [], kept["machine"].get("cpu")
     for name in names:
         entry = kept["sections"].get(name)
         if entry is None or entry["outcome"] != DONE or entry["short"]:
             said.append(f"{name}: not run")
         else:
             moment = entry["began"][:16].replace("T", " ")
-            said.append(f"{name}: {moment} UTC, revision {entry['revision']}, load before {entry['load_before']:.1f}")
+            cpu = entry["figures"].get("machine", {}).get("cpu", usual)
+            other = f", on another machine ({cpu})" if cpu != usual else ""
+            load = f"load before {entry['load_before']:.1f}"
+            said.append(f"{name}: {moment} UTC, revision {entry['revision']}, {load}{other}")
     return "; ".join(said) + "."
 
 
