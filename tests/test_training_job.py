@@ -251,7 +251,7 @@ def test_the_grid_is_searched_straight_from_raw_tweets(
 def test_no_row_is_scored_by_a_model_that_saw_it(spark: SparkSession) -> None:
     rows = spark.range(60).select(F.col("id").cast("string").alias("id"), (F.col("id") % 3).cast("int").alias(FOLD))
     rows = rows.withColumn("inner_order", F.xxhash64("id")).withColumn("split", F.lit("train"))
-    trainer = Trainer(FeatureTable(rows, [], 60, 2), Options([]), Progress())
+    trainer = Trainer(FeatureTable(rows, [], 60), Options([]), Progress())
     overlaps: list[int] = []
 
     def score(train: DataFrame, held: DataFrame) -> DataFrame:

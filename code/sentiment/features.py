@@ -44,13 +44,11 @@ class FeatureTable:
             sparse), for trees inner_statistics (dense) and inner_counts (binary sparse vector); persisted.
         vectorising: fitted stages from inner_terms to inner_counts and inner_features.
         train_rows: rows of the train split.
-        partitions: into how many the rows are divided, whatever the number of cores.
     """
 
     rows: DataFrame
     vectorising: list[Transformer]
     train_rows: int
-    partitions: int
 
     def split(self, name: str) -> DataFrame:
         """The rows of one split, in partitions and an order that depend on the data alone."""
@@ -112,7 +110,7 @@ def build(
     """
     level = StorageLevel.MEMORY_AND_DISK if in_memory else StorageLevel.DISK_ONLY
     partitions = max(MIN_PARTITIONS, math.ceil(train_rows / ROWS_PER_PARTITION))
-    rows = in_order(_labelled(divided, folds, salt), partitions)
+    rows = _in_order(_labelled(divided, folds, salt), partitions)
     tokenised = PipelineModel(tokenising(with_statistics=for_trees)).transform(rows).persist(level)
 
     train_terms = tokenised.where(F.col(f"{INPUT}.split") == "train").select(TERMS)
@@ -122,7 +120,7 @@ def build(
     table = table.withColumn("text", F.when(F.col("split") != "train", F.col("text"))).persist(level)
     table.count()
     tokenised.unpersist()
-    return FeatureTable(table, vectorising, train_rows, partitions)
+    return FeatureTable(table, vectorising, train_rows)
 
 
 def vocabulary(train_terms: DataFrame, size: int) -> dict[str, int]:
@@ -168,7 +166,7 @@ def vectorisers(spark: SparkSession, frequencies: dict[str, int], train_rows: in
     return [counting, weighting, Normalizer(p=2.0, inputCol="inner_weighted", outputCol=FEATURES)]
 
 
-def in_order(rows: DataFrame, partitions: int) -> DataFrame:
+def _in_order(rows: DataFrame, partitions: int) -> DataFrame:
     """Rows in partitions and an order that depend on the data alone: sums and samples then come out the same."""
     return rows.repartition(partitions, ORDER).sortWithinPartitions(ORDER, "id")
 

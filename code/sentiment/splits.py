@@ -118,7 +118,7 @@ def count_labels(splits: dict[str, DataFrame]) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     for name in splits:
         counts[name] = {"negative": counted.get((name, 0.0), 0), "positive": counted.get((name, 1.0), 0)}
-        missing = [label for label, rows_of_it in counts[name].items() if not rows_of_it]
+        missing = [label for label, count in counts[name].items() if not count]
         if missing:
             raise DataError(f"the {name} split has no {' and no '.join(missing)} row: want both labels in every split")
     return counts

@@ -123,7 +123,7 @@ class Trainer:
 
         def score(train: DataFrame, held: DataFrame) -> DataFrame:
             margins: DataFrame = svc.fit(train).transform(held)
-            return margins.select("id", "label", ORDER, models.MARGIN)
+            return margins.select("label", models.MARGIN)
 
         margins = self._held_out(score)
         try:
@@ -149,7 +149,7 @@ class Trainer:
             def score(train: DataFrame, held: DataFrame) -> DataFrame:
                 bayes = beside.submit(models.naive_bayes().fit, train)
                 inputs = models.tree_inputs(estimator.fit(train), bayes.result())
-                return PipelineModel(inputs).transform(held).select("id", "label", ORDER, models.TREE_FEATURES)
+                return PipelineModel(inputs).transform(held).select("label", ORDER, models.TREE_FEATURES)
 
             self._tree_rows = self._held_out(score)
             self._tree_inputs = models.tree_inputs(refitted, whole.result())
