@@ -36,7 +36,7 @@ class Splitting:
 
 def hashed(salt: str, text: str = "text") -> Column:
     """A 64-bit hash (long) of the normalised text; the same whatever the partitioning, the run or the Spark version."""
-    squeezed = F.trim(F.regexp_replace(F.expr(normalised(text)), " +", " "))
+    squeezed = F.trim(F.regexp_replace(F.expr(normalised(text)), " {2,}", " "))
     return F.xxhash64(F.lit(salt), squeezed)
 
 

@@ -42,9 +42,11 @@ def normalised(text: str) -> str:
     Args:
         text: SQL expression of a string; null gives null.
     """
-    result = f"substring({text}, 1, {MAX_CHARACTERS})"
+    whole = f"substring({text}, 1, {MAX_CHARACTERS})"
+    decoded = whole
     for entity, meaning in _ENTITIES:
-        result = f"replace({result}, '{entity}', '{meaning}')"
+        decoded = f"replace({decoded}, '{entity}', '{meaning}')"
+    result = f"if(contains({whole}, '&'), {decoded}, {whole})"  # few texts have entities, and six searches cost
     result = f"regexp_replace(lower({result}), concat('[', char(9), '-', char(13), ']'), ' ')"
     result = f"regexp_replace({result}, '(?:https?://|www[.])[^ ]+', ' {LINK} ')"
     return f"regexp_replace({result}, '@[a-z0-9_]+', ' {MENTION} ')"
