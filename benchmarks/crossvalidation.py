@@ -71,7 +71,7 @@ def searched(made: features.FeatureTable, name: str, folds: int) -> dict[str, fl
     plain_seconds = plain.fit(name).seconds
     whole = searching.fit(name).seconds
 
-    number = F.pmod(F.xxhash64(F.lit("cv"), features.ORDER), F.lit(folds))
+    number = F.pmod(F.xxhash64(F.lit("cv"), features.HASH), F.lit(folds))
     evaluator = BinaryClassificationEvaluator(rawPredictionCol=spec.estimator.getRawPredictionCol())
     fits = scores = cached = 0.0
     for fold in range(folds):
@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-cv-") as folder:
         os.environ["SPARK_LOCAL_DIRS"] = folder
         os.environ["PYSPARK_SUBMIT_ARGS"] = "--master local[2] pyspark-shell"
-        spark = session("benchmark-cv")
+        spark = session("benchmark-cv", workers_need_package=True)
         raw = raw_tweets.read(spark, raw_tweets.find_files(spark, str(args.data)))
         clean = splits.thinned(cleaning.clean(cleaning.assess(raw)), 1.0, args.max_rows, seed=42)
         figures = measured(splits.divide(clean, splits.Splitting()), args)

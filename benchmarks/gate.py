@@ -73,7 +73,7 @@ class Bench:
     """Tweets divided once, and classifiers fitted and scored on them."""
 
     def __init__(self, data: Path, train_rows: int, validation_rows: int, num_features: int) -> None:
-        self.spark = session("benchmark-gate")
+        self.spark = session("benchmark-gate", workers_need_package=True)
         self.num_features = num_features
         self.parts = self._divided(data, train_rows, validation_rows)
         self.table = self._table(self.parts["train"])

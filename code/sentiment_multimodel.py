@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     with experiment.workplace() as work:
         steps = Progress()
         with steps.step("starting Spark"):
-            spark = session("sentiment_multimodel")
+            spark = session("sentiment_multimodel", workers_need_package=True)
         files = raw_tweets.find_files(spark, args.input)
         with steps.step(f"reading {len(files)} file(s) of {args.input}"):
             assessed = cleaning.assess(raw_tweets.read(spark, files)).persist()

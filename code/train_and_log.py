@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     with experiment.workplace() as work:
         steps = Progress()
         with steps.step("starting Spark"):
-            spark = session("train_and_log")
+            spark = session("train_and_log", workers_need_package=True)
         splitting = splits.read_report(spark, storage.join(args.data, datasets.SPLITS_REPORT))
         divided = {
             name: datasets.read_clean(spark, storage.join(args.data, name), "--data") for name in datasets.SPLIT_NAMES

@@ -68,6 +68,17 @@ def test_our_steps_are_grouped_and_summed_with_all_that_the_fits_need() -> None:
     assert {row.step: row.accuracy for row in rows if row.accuracy} == {"gbt": 0.8}
 
 
+def test_fits_side_by_side_count_with_the_step_of_both_and_not_with_the_seconds_of_each() -> None:
+    steps = [step for step in STEPS if step["name"] not in figures.LINEAR]
+    steps.insert(2, {"name": "logisticregression and linearsvc", "seconds": 5.0})
+    metrics = {"logisticregression": {"accuracy": 0.8, "fit_seconds": 3.0}, "linearsvc": {"fit_seconds": 5.0}}
+    found = seconds(figures.our_rows(steps, metrics))
+    assert found["features, LR and SVC"] == 10 + 5
+    assert found["features and four fits"] == 10 + 5 + 1 + 6 + 7 + 8
+    assert (found["logisticregression"], found["linearsvc"]) == (3, 5)
+    assert "features and four fits" not in seconds(figures.our_rows(steps[:4], metrics))
+
+
 def test_there_is_no_total_of_fits_that_were_not_all_made() -> None:
     assert "features and four fits" not in seconds(figures.our_rows(STEPS[:5], {}))
 

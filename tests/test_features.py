@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import features
-from sentiment.features import COUNTS, FEATURES, STATISTICS, TERMS
+from sentiment.features import COUNTS, FEATURES, STATISTICS, TERMS, TOKENS
 from sentiment.jobs import DataError
 
 pytestmark = pytest.mark.spark
@@ -17,21 +17,25 @@ pytestmark = pytest.mark.spark
 Build = Callable[[list[tuple[str, float]]], DataFrame]
 
 
+def tokens(spark: SparkSession, *rows: str) -> DataFrame:
+    return spark.createDataFrame([(row,) for row in rows], f"{TOKENS} string")
+
+
 def terms(spark: SparkSession, rows: list[list[str]]) -> DataFrame:
     return spark.createDataFrame([(row,) for row in rows], f"{TERMS} array<string>")
 
 
 def test_the_vocabulary_is_the_most_frequent_terms_with_ties_in_alphabetical_order(spark: SparkSession) -> None:
-    rows = [["b", "a", "c", "z"], ["a", "b", "c"], ["c", "once", "twice in one row", "twice in one row"]]
+    rows = tokens(spark, "b a c z", "ü c a b", "c a once", "twice twice twice")
     for partitions in (1, 3):
-        found = features.vocabulary(terms(spark, rows).repartition(partitions), 10)
-        assert list(found.items()) == [("c", 3), ("a", 2), ("b", 2)]
-    assert list(features.vocabulary(terms(spark, rows), 2)) == ["c", "a"]
+        found = features.vocabulary(rows.repartition(partitions), 10)
+        assert list(found.items()) == [("a", 3), ("c", 3), ("b", 2), ("c a", 2)]
+    assert list(features.vocabulary(rows, 3)) == ["a", "c", "b"]
 
 
 def test_rows_without_a_common_term_are_refused(spark: SparkSession) -> None:
     with pytest.raises(DataError, match="no word that stands in 2 rows"):
-        features.vocabulary(terms(spark, [["a"], ["b"]]), 10)
+        features.vocabulary(tokens(spark, "a", "b"), 10)
 
 
 def test_terms_are_marked_as_present_however_often_they_stand_in_a_text(spark: SparkSession) -> None:
@@ -43,7 +47,8 @@ def test_terms_are_marked_as_present_however_often_they_stand_in_a_text(spark: S
 
 def test_the_weights_are_those_that_spark_s_own_idf_would_find(spark: SparkSession) -> None:
     rows = terms(spark, [["a", "b"], ["b", "a", "a"], ["b", "c"], ["c"], ["a"]])
-    counting, weighting, _ = features.vectorisers(spark, features.vocabulary(rows, 10), 5)
+    vocabulary = features.vocabulary(tokens(spark, "a b", "b a a", "b c", "c", "a"), 10)
+    counting, weighting, _ = features.vectorisers(spark, vocabulary, 5)
     fitted = IDF(inputCol=COUNTS, outputCol="weighted").fit(counting.transform(rows))
     assert isinstance(weighting, IDFModel)
     assert weighting.idf == fitted.idf
@@ -73,6 +78,28 @@ def test_the_table_holds_every_row_once_and_words_of_dev_and_test_are_not_in_the
     assert {STATISTICS, COUNTS} < set(table.rows.columns)
     linear = features.build(divided, 4, 100, 3, "s", in_memory=True, for_trees=False)
     assert set(table.rows.columns) - set(linear.rows.columns) == {STATISTICS, COUNTS}
+
+
+def test_the_table_holds_what_the_registered_pipeline_makes_of_the_same_texts(clean_tweets: Build) -> None:
+    texts = ["not a good day :)", "good day, bad day!!", "soooo GOOD &amp; bad http://x.y @z", "", "never seen ❤ 😀"]
+    rows = [(text, float(place % 2)) for place, text in enumerate(texts)]
+    train = [*rows[:4], *((f"{text} again", label) for text, label in rows[:4])]
+    divided = {"train": clean_tweets(train), "dev": clean_tweets(rows), "test": clean_tweets(rows[1:])}
+    table = features.build(divided, 8, 100, 3, "s", in_memory=True)
+    made = table.rows.where("split != 'train'").collect()
+    assert len(made) == 9
+    stages = [*features.tokenising(with_statistics=True), *table.vectorising]
+    seen = table.rows.select("split", "id", "text")
+    wanted = {
+        (row["inner_input"]["split"], row["inner_input"]["id"]): row
+        for row in PipelineModel(stages).transform(seen).collect()
+    }
+    for row in made:
+        same = wanted[row["split"], row["id"]]
+        for column in (FEATURES, COUNTS, STATISTICS):
+            assert row[column].toArray() == pytest.approx(same[column].toArray(), abs=1e-15)
+        assert (row[FEATURES].indices == same[FEATURES].indices).all()
+    assert sum(row[FEATURES].numNonzeros() for row in made) > 30
 
 
 def test_the_first_and_last_stage_keep_the_caller_s_columns_and_drop_the_inner_ones(spark: SparkSession) -> None:

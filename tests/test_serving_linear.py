@@ -23,6 +23,7 @@ from sentiment.serving.models import Copies, Loaded, Registry
 from sentiment.serving.models import check as model_check
 from sentiment.serving.parsing import REASON
 from sentiment.serving.settings import KAFKA, ModelChoice, Source
+from sentiment.text import tokens as in_tokens
 
 pytestmark = [
     pytest.mark.spark,
@@ -42,8 +43,8 @@ ODD = [text for text in ODD_TEXTS if text] + [
 def front(spark: SparkSession) -> list[Transformer]:
     """Stages from text to features, whose vocabulary comes from the tweets."""
     frame = spark.createDataFrame([(text,) for text in [*TWEETS, *PROBE_LIKE]], "text string")
-    terms = PipelineModel(features.tokenising()).transform(frame).select(features.TERMS)
-    vectorising = features.vectorisers(spark, features.vocabulary(terms, 500), len(TWEETS))
+    tokens = linear.with_tokens(frame, in_tokens("text")).select(features.TOKENS)
+    vectorising = features.vectorisers(spark, features.vocabulary(tokens, 500), len(TWEETS))
     return [*features.tokenising(), *vectorising]
 
 

@@ -1,6 +1,7 @@
 """The training jobs from end to end, on a real registry: what they register, log, write and refuse."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -115,7 +116,7 @@ def test_the_run_of_each_version_explains_it(trained: Trained, name: str) -> Non
 def test_the_output_folder_holds_models_plots_figures_and_the_log(trained: Trained) -> None:
     run = json.loads((trained.output / "run.json").read_text())
     assert run["state"] == "finished"
-    assert {step["name"] for step in run["steps"]} >= {"features", *models.NAMES}
+    assert {step["name"] for step in run["steps"]} >= {"features", "logisticregression and linearsvc", *models.TREES}
     assert json.loads((trained.output / "metrics.json").read_text()).keys() == set(models.NAMES)
     assert len(list((trained.output / "plots").glob("*.png"))) == 16
     assert "features: " in (trained.output / "training.log").read_text()
@@ -250,7 +251,7 @@ def test_the_grid_is_searched_straight_from_raw_tweets(
 
 def test_no_row_is_scored_by_a_model_that_saw_it(spark: SparkSession) -> None:
     rows = spark.range(60).select(F.col("id").cast("string").alias("id"), (F.col("id") % 3).cast("int").alias(FOLD))
-    rows = rows.withColumn("inner_order", F.xxhash64("id")).withColumn("split", F.lit("train"))
+    rows = rows.withColumn("split", F.lit("train"))
     trainer = Trainer(FeatureTable(rows, [], 60), Options([]), Progress())
     overlaps: list[int] = []
 
@@ -262,6 +263,29 @@ def test_no_row_is_scored_by_a_model_that_saw_it(spark: SparkSession) -> None:
     scored = trainer._held_out(score)
     assert overlaps == [0]
     assert sorted(int(row["id"]) for row in scored.collect()) == list(range(0, 60, 3))
+
+
+def test_linear_classifiers_are_fitted_side_by_side_and_fail_alone(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = spark.range(1).withColumn("split", F.lit("train"))
+    both = threading.Barrier(2, timeout=30)
+
+    def fitted(_: Trainer, name: str, _rows: DataFrame) -> str:
+        both.wait()
+        if name == "logisticregression":
+            raise RuntimeError("no such luck")
+        return name
+
+    monkeypatch.setattr(Trainer, "_fitted", fitted)
+    steps = Progress()
+    trainer = Trainer(FeatureTable(rows, [], 1), Options(["linearsvc", "gbt", "logisticregression"]), steps)
+    with pytest.raises(RuntimeError, match="no such luck"):
+        trainer.fit("logisticregression")
+    found: Any = trainer.fit("linearsvc")
+    assert found == "linearsvc"
+    assert [step["name"] for step in steps.steps] == ["logisticregression and linearsvc"]
+    assert Trainer(trainer.table, Options(models.NAMES, cv_folds=2), steps)._side_by_side("linearsvc") == ["linearsvc"]
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "sqlite:////dev/null/x.db", "nonsense://x"])

@@ -99,13 +99,15 @@ def train(spark: SparkSession, divided: dict[str, DataFrame], settings: Settings
         work: a local folder for files on their way to `settings.output`.
     """
     results = Results()
-    with ThreadPoolExecutor(1) as beside:
-        counting = beside.submit(splits.count_labels, divided)  # MLflow takes seconds where it makes its database first
+    with ThreadPoolExecutor(2) as beside:  # MLflow takes seconds where it makes its database first
+        counting = beside.submit(splits.count_labels, divided)
+        waking = beside.submit(features.wake_workers, spark)
         with steps.step("checking the output and the registry"):
             storage.write_json(spark, storage.join(settings.output, "run.json"), {"state": "running"})
             client = tracking.connect(settings.mlflow_uri)
             ledger = open_ledger(client, settings.best_name, settings.ledger)
             ledger.check()
+    waking.result()
     try:
         _train(spark, divided, counting, settings, steps, work, client, ledger, results)
     finally:

@@ -3,19 +3,24 @@
 import math
 import pickle
 from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
+import pyarrow as pa
 from pyspark import StorageLevel
-from pyspark.ml import PipelineModel, Transformer
+from pyspark.ml import Transformer
 from pyspark.ml.feature import CountVectorizerModel, IDFModel, Normalizer, SQLTransformer, VectorAssembler
+from pyspark.ml.linalg import VectorUDT
 from pyspark.mllib.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
+from pyspark.sql.types import StructField, StructType
 
-from sentiment import splits, text
+from sentiment import splits, terms, text
 from sentiment.jobs import DataError
+from sentiment.terms import Doubles, Vocabulary
 
 INPUT = "inner_input"
 TOKENS = "inner_tokens"
@@ -23,15 +28,15 @@ TERMS = "inner_terms"
 COUNTS = "inner_counts"
 FEATURES = "inner_features"
 STATISTICS = "inner_statistics"
-ORDER = "inner_order"
+HASH = "inner_hash"
 FOLD = "inner_fold"
 
 _CUT = "<tokens>"
 
 MIN_ROWS_PER_TERM = 2
 # From six partitions on Spark adds up gradients in two stages, with a shuffle between them at every step of a fit:
-# 400 thousand tweets in seven took 26 s for LR and SVC, in four 19 s.
-ROWS_PER_PARTITION = 100_000
+# 1.3 million tweets in thirteen took 45 s for LR and SVC, in four 34 s.
+ROWS_PER_PARTITION = 320_000
 MIN_PARTITIONS = 2
 
 
@@ -40,7 +45,7 @@ class FeatureTable:
     """Every row's features, computed once, and the stages that compute them for a new text.
 
     Attributes:
-        rows: id, text (null for train rows), label, split, inner_fold, inner_order, inner_features (TF-IDF of length 1,
+        rows: id, text (null for train rows), label, split, inner_fold, inner_hash, inner_features (TF-IDF of length 1,
             sparse), for trees inner_statistics (dense) and inner_counts (binary sparse vector); persisted.
         vectorising: fitted stages from inner_terms to inner_counts and inner_features.
         train_rows: rows of the train split.
@@ -57,12 +62,11 @@ class FeatureTable:
 
 def tokenising(with_statistics: bool = False) -> list[Transformer]:
     """Stages from text to its terms; all other columns wait inside one struct until `finishing` brings them back."""
-    names = [f"inner_{name}" for name in text.STATISTICS] if with_statistics else []
-    expressions = text.statistics(f"{INPUT}.text", TOKENS) if with_statistics else []
-    extra = "".join(f", {sql} AS {name}" for name, sql in zip(names, expressions, strict=True))
+    figures = _statistics(f"{INPUT}.text") if with_statistics else {}
+    extra = "".join(f", {sql} AS {name}" for name, sql in figures.items())
     stages: list[Transformer] = [SQLTransformer(statement=_statement(text.tokens("text"), extra))]
     if with_statistics:
-        stages.append(VectorAssembler(inputCols=names, outputCol=STATISTICS))
+        stages.append(VectorAssembler(inputCols=list(figures), outputCol=STATISTICS))
     return stages
 
 
@@ -79,6 +83,12 @@ def _statement(tokens: str, extra: str = "") -> str:
         f"SELECT {INPUT}, {text.terms(TOKENS)} AS {TERMS}{extra} FROM "
         f"(SELECT struct(*) AS {INPUT}, {tokens} AS {TOKENS} FROM __THIS__)"
     )
+
+
+def _statistics(text_column: str) -> dict[str, str]:
+    """SQL of each statistic by the name of its column."""
+    names = [f"inner_statistic_{name}" for name in text.STATISTICS]
+    return dict(zip(names, text.statistics(text_column, TOKENS), strict=True))
 
 
 def finishing(prediction: str, probability: str) -> SQLTransformer:
@@ -110,26 +120,34 @@ def build(
     """
     level = StorageLevel.MEMORY_AND_DISK if in_memory else StorageLevel.DISK_ONLY
     partitions = max(MIN_PARTITIONS, math.ceil(train_rows / ROWS_PER_PARTITION))
-    rows = _in_order(_labelled(divided, folds, salt), partitions)
-    tokenised = PipelineModel(tokenising(with_statistics=for_trees)).transform(rows).persist(level)
-
-    train_terms = tokenised.where(F.col(f"{INPUT}.split") == "train").select(TERMS)
-    vectorising = vectorisers(rows.sparkSession, vocabulary(train_terms, num_features), train_rows)
-    made = [*([STATISTICS, COUNTS] if for_trees else []), FEATURES]
-    table = PipelineModel(vectorising).transform(tokenised).select(f"{INPUT}.*", *made)
-    table = table.withColumn("text", F.when(F.col("split") != "train", F.col("text"))).persist(level)
+    rows = _in_order(_together(divided), partitions)
+    tokenised = _tokenised(rows, folds, salt, for_trees).persist(level)
+    frequencies = vocabulary(tokenised.where(F.col("split") == "train").select(TOKENS), num_features)
+    weights = _inverse_frequencies(frequencies, train_rows)
+    known = Vocabulary(pa.array(frequencies, pa.string()), weights)
+    table = _vectorised(tokenised, known, for_trees).persist(level)
     table.count()
     tokenised.unpersist()
-    return FeatureTable(table, vectorising, train_rows)
+    return FeatureTable(table, vectorisers(rows.sparkSession, frequencies, train_rows), train_rows)
 
 
-def vocabulary(train_terms: DataFrame, size: int) -> dict[str, int]:
+def wake_workers(spark: SparkSession) -> None:
+    """Start the Python workers that `build` needs, which take seconds to come up."""
+    cores = spark.sparkContext.defaultParallelism
+    spark.range(cores, numPartitions=cores).mapInArrow(lambda batches: batches, "id long").count()
+
+
+def vocabulary(train_tokens: DataFrame, size: int) -> dict[str, int]:
     """The `size` terms that stand in most rows, two at least, and in how many; ties in alphabetical order.
 
     Spark's own CountVectorizer breaks ties by the order of its partitions, so that two runs could differ.
+
+    Args:
+        train_tokens: one column, the tokens of each row with a space between.
+        size: how many terms at most.
     """
-    rows = F.count(F.lit(1)).alias("rows")
-    counted = train_terms.select(F.explode(F.array_distinct(TERMS)).alias("term")).groupBy("term").agg(rows)
+    counted = train_tokens.mapInArrow(terms.counted_in_pieces, "term string, rows long")
+    counted = counted.groupBy("term").agg(F.sum("rows").alias("rows"))
     kept = counted.where(F.col("rows") >= MIN_ROWS_PER_TERM).orderBy(F.desc("rows"), "term").limit(size)
     found = kept.toPandas()  # by Arrow: 131 thousand rows one by one take half a second more
     frequencies = dict(zip(found["term"], found["rows"].tolist(), strict=True))
@@ -152,12 +170,11 @@ def vectorisers(spark: SparkSession, frequencies: dict[str, int], train_rows: in
     """
     jvm = spark._jvm
     assert jvm is not None
-    terms = jvm.java.util.regex.Pattern.compile("\n").split("\n".join(frequencies))
-    counting = CountVectorizerModel._create_from_java_class("org.apache.spark.ml.feature.CountVectorizerModel", terms)
+    known = jvm.java.util.regex.Pattern.compile("\n").split("\n".join(frequencies))
+    counting = CountVectorizerModel._create_from_java_class("org.apache.spark.ml.feature.CountVectorizerModel", known)
     counting.setInputCol(TERMS).setOutputCol(COUNTS).setBinary(True)
     in_rows = array("i", frequencies.values())
-    # As org.apache.spark.mllib.feature.IDF has it: log((rows + 1) / (rows with the term + 1))
-    weights = Vectors.dense(np.log((train_rows + 1) / (np.asarray(in_rows) + 1)))
+    weights = Vectors.dense(_inverse_frequencies(frequencies, train_rows))
     load = jvm.org.apache.spark.mllib.api.python.SerDe.loads
     in_rows = jvm.java.util.Arrays.stream(load(pickle.dumps(in_rows, 2))).asLongStream().toArray()
     idf = jvm.org.apache.spark.mllib.feature.IDFModel(load(pickle.dumps(weights, 2)), in_rows, train_rows)
@@ -166,14 +183,54 @@ def vectorisers(spark: SparkSession, frequencies: dict[str, int], train_rows: in
     return [counting, weighting, Normalizer(p=2.0, inputCol="inner_weighted", outputCol=FEATURES)]
 
 
+def _inverse_frequencies(frequencies: dict[str, int], train_rows: int) -> Doubles:
+    """As org.apache.spark.mllib.feature.IDF has it: log((rows + 1) / (rows with the term + 1))."""
+    weights: Doubles = np.log((train_rows + 1) / (np.array(list(frequencies.values())) + 1))
+    return weights
+
+
+def _tokenised(rows: DataFrame, folds: int, salt: str, with_statistics: bool) -> DataFrame:
+    """The rows with inner_tokens, a space between, inner_hash, inner_fold; inner_statistics if wanted.
+
+    Text is left to dev and test alone.
+    """
+    # In one go, because hash and tokens begin alike, and Spark normalises the text once for both.
+    made = rows.withColumns({TOKENS: F.expr(text.tokens("text")), HASH: splits.hashed(salt)})
+    made = made.withColumn(FOLD, F.pmod(F.xxhash64(F.lit("fold"), HASH), F.lit(folds)).cast("int"))
+    if with_statistics:
+        figures = {name: F.expr(sql) for name, sql in _statistics("text").items()}
+        made = VectorAssembler(inputCols=list(figures), outputCol=STATISTICS).transform(made.withColumns(figures))
+        made = made.drop(*figures)
+    shown = F.when(F.col("split") != "train", F.col("text"))
+    return made.withColumns({"text": shown, TOKENS: F.array_join(TOKENS, " ")})
+
+
+def _vectorised(tokenised: DataFrame, known: Vocabulary, with_counts: bool) -> DataFrame:
+    """The rows with inner_features, and inner_counts if wanted, in the place of inner_tokens."""
+    made = [FEATURES, *([COUNTS] if with_counts else [])]
+    size = len(known.terms)
+    about = {"ml_attr": {"num_attrs": size}}  # else every fit looks at a row first
+    vectors = [StructField(name, VectorUDT(), nullable=False, metadata=about) for name in made]
+    kept = [field for field in tokenised.schema if field.name != TOKENS]
+
+    def vectorised(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            found = known.weighted(batch[TOKENS])
+            columns = {field.name: batch[field.name] for field in kept}
+            columns[FEATURES] = found.vectors(batch.num_rows, size, found.weight)
+            if with_counts:
+                columns[COUNTS] = found.vectors(batch.num_rows, size, np.ones(len(found.term)))
+            yield pa.RecordBatch.from_pydict(columns)
+
+    return tokenised.mapInArrow(vectorised, StructType([*kept, *vectors]))
+
+
 def _in_order(rows: DataFrame, partitions: int) -> DataFrame:
     """Rows in partitions and an order that depend on the data alone: sums and samples then come out the same."""
-    return rows.repartition(partitions, ORDER).sortWithinPartitions(ORDER, "id")
+    return rows.repartition(partitions, "text").sortWithinPartitions(F.xxhash64("text"), "id")
 
 
-def _labelled(divided: dict[str, DataFrame], folds: int, salt: str) -> DataFrame:
-    """All splits as one table with the name of the split, a hash of the text, and a fold drawn by that hash."""
-    frames = [frame.withColumn("split", F.lit(name)) for name, frame in divided.items()]
-    rows = reduce(DataFrame.unionByName, frames).withColumn(ORDER, splits.hashed(salt))
-    fold = F.pmod(F.xxhash64(F.lit("fold"), ORDER), F.lit(folds)).cast("int")
-    return rows.select("id", "text", "label", "split", ORDER, fold.alias(FOLD))
+def _together(divided: dict[str, DataFrame]) -> DataFrame:
+    """All splits as one table with the name of the split."""
+    frames = [frame.select("id", "text", "label", F.lit(name).alias("split")) for name, frame in divided.items()]
+    return reduce(DataFrame.unionByName, frames)

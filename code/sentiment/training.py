@@ -1,7 +1,7 @@
 """Fit the classifiers on one shared feature table; what one fit needs of another is fitted once."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import features, models
-from sentiment.features import FOLD, ORDER, FeatureTable
+from sentiment.features import FOLD, HASH, FeatureTable
 from sentiment.progress import Progress
 
 CV_FOLD = "inner_cv_fold"
@@ -48,7 +48,7 @@ class Trained:
         name: one of models.NAMES.
         tail: stages from a row of the feature table to inner_prediction and inner_probability.
         pipeline: the whole model, text → prediction, probability.
-        seconds: wall seconds of the fit, with its grid search and calibration.
+        seconds: wall seconds of the fit, with its grid search and calibration, and with what ran beside it.
         params: the classifier's own settings, and what a grid search found.
         metrics: figures of the fit itself, by name.
     """
@@ -62,7 +62,7 @@ class Trained:
 
 
 class Trainer:
-    """Fits classifiers one after another on the same table, and keeps what later ones can use again."""
+    """Fits classifiers on the same table, and keeps what later ones can use again."""
 
     def __init__(self, table: FeatureTable, options: Options, steps: Progress) -> None:
         self.table = table
@@ -73,22 +73,37 @@ class Trainer:
         self._tree_rows: DataFrame | None = None
         self._tree_inputs: list[Transformer] = []
         self._shift: dict[str, float] = {}
+        self._fits: dict[str, Future[Trained]] = {}
 
     def fit(self, name: str) -> Trained:
-        """Fit one classifier by name; what trees need of the linear models is fitted before, in a step of its own."""
-        spec = models.spec(name, self.table.train_rows, self.options.seed)
-        rows = self._rows_for_trees() if name in models.TREES else self.train
+        """Fit one classifier by name; the linear ones are fitted side by side when the first of them is asked for.
+
+        What trees need of the linear models is fitted before, in a step of its own.
+        """
+        if name not in self._fits:
+            rows = self._rows_for_trees() if name in models.TREES else self.train
+            names = self._side_by_side(name)
+            with self.steps.step(" and ".join(names)), ThreadPoolExecutor(len(names)) as beside:
+                self._fits |= {each: beside.submit(self._fitted, each, rows) for each in names}
+        return self._fits.pop(name).result()
+
+    def _side_by_side(self, name: str) -> list[str]:
+        """The classifiers that are fitted in one step with this one: a search keeps the cores busy by itself."""
+        linear = [each for each in models.LINEAR if each in self.options.names]
+        return linear if name in linear and not self.options.cv_folds else [name]
+
+    def _fitted(self, name: str, rows: DataFrame) -> Trained:
         begun = self.steps.elapsed()
-        with self.steps.step(name):
-            estimator, found = self._tuned(spec, rows)
-            with ThreadPoolExecutor(1) as beside:
-                calibrator = beside.submit(self._calibrated, estimator.copy()) if name == models.LINEAR_SVC else None
-                fitted = estimator.fit(rows)
-                tail = [*(self._tree_inputs if name in models.TREES else []), fitted]
-                if calibrator:
-                    tail.append(calibrator.result())
-            if name == models.LOGISTIC_REGRESSION:
-                self._logistic = (estimator, fitted)
+        spec = models.spec(name, self.table.train_rows, self.options.seed)
+        estimator, found = self._tuned(spec, rows)
+        with ThreadPoolExecutor(1) as beside:
+            calibrator = beside.submit(self._calibrated, estimator.copy()) if name == models.LINEAR_SVC else None
+            fitted = estimator.fit(rows)
+            tail = [*(self._tree_inputs if name in models.TREES else []), fitted]
+            if calibrator:
+                tail.append(calibrator.result())
+        if name == models.LOGISTIC_REGRESSION:
+            self._logistic = (estimator, fitted)
         params = {param: estimator.getOrDefault(param) for param in spec.shown} | found
         metrics = dict(self._shift) if name in models.TREES else {}
         return Trained(name, tail, self._pipeline(name, tail), self.steps.elapsed() - begun, params, metrics)
@@ -112,7 +127,7 @@ class Trainer:
             foldCol=CV_FOLD,
             parallelism=PARALLEL_FITS,
         )
-        drawn = rows.withColumn(CV_FOLD, F.pmod(F.xxhash64(F.lit("cv"), ORDER), F.lit(folds)).cast("int"))
+        drawn = rows.withColumn(CV_FOLD, F.pmod(F.xxhash64(F.lit("cv"), HASH), F.lit(folds)).cast("int"))
         figures = search.fit(drawn).avgMetrics
         best = max(range(len(grid)), key=lambda place: figures[place])
         found: dict[str, Any] = {f"cv_{param.name}": value for param, value in grid[best].items()}
@@ -149,7 +164,7 @@ class Trainer:
             def score(train: DataFrame, held: DataFrame) -> DataFrame:
                 bayes = beside.submit(models.naive_bayes().fit, train)
                 inputs = models.tree_inputs(estimator.fit(train), bayes.result())
-                return PipelineModel(inputs).transform(held).select("label", ORDER, models.TREE_FEATURES)
+                return PipelineModel(inputs).transform(held).select("label", HASH, models.TREE_FEATURES)
 
             self._tree_rows = self._held_out(score)
             self._tree_inputs = models.tree_inputs(refitted, whole.result())

@@ -19,7 +19,9 @@ from pyspark.sql import SparkSession
 
 from sentiment import features, models, registry, tracking
 from sentiment.sample import sample_rows
+from sentiment.serving.linear import with_tokens
 from sentiment.session import session
+from sentiment.text import tokens as in_tokens
 
 NAME = "chaos-best"
 PYFUNC_NAME = "chaos-pyfunc"
@@ -132,8 +134,8 @@ def _fitted(spark: SparkSession, strength: float, hashed: bool) -> PipelineModel
         hashing = HashingTF(numFeatures=2048, inputCol=features.TERMS, outputCol=features.FEATURES, binary=True)
         vectorising: list[Any] = [hashing]
     else:
-        terms = features.vocabulary(tokenised.select(features.TERMS), 2048)
-        vectorising = features.vectorisers(spark, terms, len(rows))
+        tokens = with_tokens(frame, in_tokens("text")).select(features.TOKENS)
+        vectorising = features.vectorisers(spark, features.vocabulary(tokens, 2048), len(rows))
     vectors = PipelineModel(vectorising).transform(tokenised)
     logistic = LogisticRegression(
         featuresCol=features.FEATURES,

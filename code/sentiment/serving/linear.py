@@ -11,9 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.ml import PipelineModel, Transformer
 from pyspark.ml.classification import LinearSVCModel, LogisticRegressionModel
 from pyspark.ml.feature import CountVectorizerModel, IDFModel, Normalizer, SQLTransformer
@@ -21,11 +19,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import features, models
+from sentiment.terms import Doubles, Vocabulary
 
 TOLERANCE = 1e-12
 """How far a score may lie from Spark's: outputs are compared to nine decimals."""
-
-Doubles = npt.NDArray[np.float64]
 
 _FRONT = (SQLTransformer, CountVectorizerModel, IDFModel, Normalizer)
 _TAILS = ((LogisticRegressionModel,), (LinearSVCModel, LogisticRegressionModel))
@@ -37,16 +34,14 @@ class Linear:
 
     Attributes:
         tokens: SQL from text to its tokens.
-        vocabulary: the terms, each at the place of its weights.
-        idf: weight of each term.
+        vocabulary: the terms and their IDF.
         coefficients: of the linear model, per term.
         intercept: of the linear model.
         calibrator: coefficient and intercept from the margin to the log-odds.
     """
 
     tokens: str
-    vocabulary: pa.Array
-    idf: Doubles
+    vocabulary: Vocabulary
     coefficients: Doubles
     intercept: float
     calibrator: tuple[float, float]
@@ -54,27 +49,13 @@ class Linear:
     def scores(self, tokens: pa.ChunkedArray) -> tuple[Doubles, Doubles]:
         """Prediction (0 or 1) and P(positive) of each row, as the Spark pipeline gives them.
 
-        Sums run in the order of the places, one row's terms after the other, as they do in Spark: scores agree to the
-        last digits that the two languages' exp() have in common.
+        Scores agree to the last digits that the two languages' exp() have in common.
 
         Args:
             tokens: of each row, as in `with_tokens`.
         """
-        rows = len(tokens)
-        lists = pc.split_pattern(tokens.combine_chunks(), " ")
-        words, row = lists.flatten(), pc.list_parent_indices(lists).to_numpy()
-        follows = row[1:] == row[:-1]
-        pairs = pc.binary_join_element_wise(words[:-1].filter(follows), words[1:].filter(follows), " ")
-        place = pc.index_in(pa.concat_arrays([words, pairs]), value_set=self.vocabulary)
-        row = np.concatenate([row, row[1:][follows]])[place.is_valid().to_numpy(zero_copy_only=False)]
-        size = len(self.vocabulary)
-        present = np.sort(row * size + place.drop_null().to_numpy())
-        present = present[np.diff(present, prepend=-1) > 0]  # a term counts once per row
-        row, term = np.divmod(present, size)
-        weight = self.idf[term]
-        length = np.sqrt(np.bincount(row, weight * weight, rows))
-        length[length == 0] = 1
-        margin = np.bincount(row, weight / length[row] * self.coefficients[term], rows) + self.intercept
+        found = self.vocabulary.weighted(tokens.combine_chunks())
+        margin = np.bincount(found.row, found.weight * self.coefficients[found.term], len(tokens)) + self.intercept
         slope, shift = self.calibrator
         odds = slope * margin + shift
         with np.errstate(over="ignore"):
@@ -108,10 +89,11 @@ def of(pipeline: PipelineModel) -> Linear | None:
     if len(tail) == 2:  # fitted on both margins, of which the first is the second one's opposite
         negative, positive = regression.coefficients.toArray()
         calibrator = (positive - negative, regression.intercept)
-    weights = (weighting.idf.toArray(), tail[0].coefficients.toArray(), tail[0].intercept, calibrator)
-    if not all(np.isfinite(each).all() for each in weights):
+    idf = weighting.idf.toArray()
+    weights = (tail[0].coefficients.toArray(), tail[0].intercept, calibrator)
+    if not all(np.isfinite(each).all() for each in (idf, *weights)):
         return None
-    return Linear(tokens, pa.array(counting.vocabulary, pa.string()), *weights)
+    return Linear(tokens, Vocabulary(pa.array(counting.vocabulary, pa.string()), idf), *weights)
 
 
 def agrees(model: Linear, scored: DataFrame) -> bool:

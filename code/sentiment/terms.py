@@ -1,0 +1,173 @@
+"""Unigrams and bigrams of texts that are cut into tokens: counted, looked up, weighted; numpy, whole batches at a time.
+
+Spark's own stages do the same row by row: they make a string of every bigram, and a vector of every row three times.
+Here words and pairs of words are numbers, and a string is made of a pair once, to be counted.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Doubles = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
+
+COUNTED_BYTES = 16 * 2**20
+"""Tokens that are counted at once: some 200 thousand tweets."""
+
+_INTEGERS = pa.list_(pa.field("element", pa.int32(), nullable=False))
+_DOUBLES = pa.list_(pa.field("element", pa.float64(), nullable=False))
+_SPARSE = 0
+_VECTOR = pa.struct(  # as pyspark.ml.linalg.VectorUDT has it
+    [
+        pa.field("type", pa.int8(), nullable=False),
+        pa.field("size", pa.int32()),
+        pa.field("indices", _INTEGERS),
+        pa.field("values", _DOUBLES),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """The terms of some texts: three arrays of one length, in the order of the rows and, within each, of the terms.
+
+    Attributes:
+        row: number of the text.
+        term: place in the vocabulary.
+        weight: TF-IDF; a row's have length 1, or all are 0.
+    """
+
+    row: Places
+    term: Places
+    weight: Doubles
+
+    def vectors(self, rows: int, size: int, values: Doubles) -> pa.StructArray:
+        """A sparse vector of Spark's for each of `rows` texts: `size` long, with the values at the terms' places."""
+        ends = np.searchsorted(self.row, np.arange(rows + 1)).astype(np.int32)
+        indices = pa.ListArray.from_arrays(ends, self.term.astype(np.int32), type=_INTEGERS)
+        values = pa.ListArray.from_arrays(ends, values, type=_DOUBLES)
+        kind, length = (np.full(rows, number, integer) for number, integer in ((_SPARSE, np.int8), (size, np.int32)))
+        return pa.StructArray.from_arrays([pa.array(kind), pa.array(length), indices, values], type=_VECTOR)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The terms that a model knows.
+
+    Attributes:
+        terms: a word, or two words and a space between, each at the place of its weights.
+        idf: the weight of each.
+    """
+
+    terms: pa.Array
+    idf: Doubles
+
+    def weighted(self, tokens: pa.Array) -> Weighted:
+        """TF-IDF of length 1 of each text's terms, each once per text, as Spark's stages give it.
+
+        Sums run in the order of the places, one row's terms after the other, as they do in Spark.
+
+        Args:
+            tokens: of each text, a space between them, which none holds.
+        """
+        row, term = self._present(tokens)
+        weight = self.idf[term]
+        length = np.sqrt(np.bincount(row, weight * weight, len(tokens)))
+        length[length == 0] = 1
+        return Weighted(row, term, weight / length[row])
+
+    def _present(self, tokens: pa.Array) -> tuple[Places, Places]:
+        """Row and place of each known term of each text, in this order."""
+        words, row = _words(tokens)
+        known, place_of_word, pairs, place_of_pair = self._numbered
+        word = pc.index_in(words, value_set=known).fill_null(-1).to_numpy().astype(np.int64)
+        row_of_pair, pair = _pairs(word, row, len(known))
+        found = pc.index_in(pa.array(pair), value_set=pairs).fill_null(-1).to_numpy()
+        places = np.concatenate([place_of_word[word], place_of_pair[found]])
+        rows = np.concatenate([row, row_of_pair])[places >= 0]
+        size = len(self.terms)
+        return _distinct(rows, places[places >= 0], size)
+
+    @cached_property
+    def _numbered(self) -> tuple[pa.Array, Places, pa.Array, Places]:
+        """All words, their places, all pairs as one number each, their places; the last place, of what is unknown: -1.
+
+        A word may stand in a known pair and not be known alone: its place is -1 too.
+        """
+        parts = pc.split_pattern(self.terms, " ")
+        count, words = pc.list_value_length(parts).to_numpy(), parts.flatten()
+        first = np.cumsum(count) - count
+        known = words.unique()
+        word = pc.index_in(words, value_set=known).to_numpy().astype(np.int64)
+        single, double = np.flatnonzero(count == 1), np.flatnonzero(count == 2)
+        place_of_word = np.full(len(known) + 1, -1)
+        place_of_word[word[first[single]]] = single
+        pairs = pa.array(word[first[double]] * len(known) + word[first[double] + 1])
+        return known, place_of_word, pairs, np.append(double, -1)
+
+
+def counted_in_pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Terms and in how many rows of a piece they stand, piece by piece: a term comes once for each that has it.
+
+    Args:
+        batches: one column, tokens, see `counted`.
+    """
+    waiting: list[pa.Array] = []
+    for batch in batches:
+        waiting.append(batch.column(0))
+        if sum(tokens.nbytes for tokens in waiting) > COUNTED_BYTES:
+            yield counted(pa.concat_arrays(waiting))
+            waiting = []
+    if waiting:
+        yield counted(pa.concat_arrays(waiting))
+
+
+def counted(tokens: pa.Array) -> pa.RecordBatch:
+    """Every term of some texts, and in how many of them it stands: columns term and rows.
+
+    Args:
+        tokens: of each text, a space between them, which none holds.
+    """
+    words, row = _words(tokens)
+    encoded = words.dictionary_encode()
+    known, word = encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
+    row_of_pair, pair = _pairs(word, row, len(known))
+    pairs = pa.array(pair).dictionary_encode()
+    first, second = (known.take(pa.array(side)) for side in np.divmod(pairs.dictionary.to_numpy(), max(len(known), 1)))
+    in_rows = [
+        _rows_with(word, row, len(known)),
+        _rows_with(pairs.indices.to_numpy(), row_of_pair, len(first)),
+    ]
+    terms = pa.concat_arrays([known, pc.binary_join_element_wise(first, second, " ")])
+    return pa.record_batch({"term": terms, "rows": pa.array(np.concatenate(in_rows), pa.int64())})
+
+
+def _words(tokens: pa.Array) -> tuple[pa.Array, Places]:
+    """All words of some texts one after another, and the row of each."""
+    lists = pc.split_pattern(tokens, " ")
+    return lists.flatten(), pc.list_parent_indices(lists).to_numpy()
+
+
+def _pairs(word: Places, row: Places, words: int) -> tuple[Places, Places]:
+    """Row and number of each two neighbouring words of one row that are known: not -1, and below `words`."""
+    first, second = word[:-1], word[1:]
+    both = (row[1:] == row[:-1]) & (first >= 0) & (second >= 0)
+    return row[1:][both], first[both] * words + second[both]
+
+
+def _distinct(row: Places, number: Places, numbers: int) -> tuple[Places, Places]:
+    """Each row and number once, in this order; every number is below `numbers`."""
+    both = row.astype(np.int64) * numbers + number
+    both.sort(kind="stable")  # timsort: rows are in order already, which makes it three times as fast as the others
+    row, number = np.divmod(both[np.diff(both, prepend=-1) > 0], numbers)
+    return row, number
+
+
+def _rows_with(number: Places, row: Places, numbers: int) -> Places:
+    """In how many rows each number stands."""
+    return np.bincount(_distinct(row, number, max(numbers, 1))[1], minlength=numbers)

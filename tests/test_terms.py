@@ -1,0 +1,81 @@
+"""Unigrams and bigrams counted, looked up and weighted, beside what plain Python makes of them; no Spark."""
+
+import math
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sentiment import terms
+from sentiment.terms import Vocabulary
+
+TEXTS = st.lists(st.lists(st.sampled_from(["a", "b", "ü", "~a", "😀"]), min_size=1, max_size=8), max_size=6)
+KNOWN = ["b", "a", "ü", "a b", "b b", "gone", "ü lost", "😀 a"]  # of "lost" and the smiley no row knows the word alone
+
+
+def joined(texts: list[list[str]]) -> pa.Array:
+    return pa.array([" ".join(words) for words in texts], pa.string())
+
+
+def terms_of(words: list[str]) -> set[str]:
+    return {*words, *(f"{first} {second}" for first, second in pairwise(words))}
+
+
+@given(TEXTS)
+@example([])
+@example([["a"]])
+@example([["a", "a", "a"], ["a", "b", "a", "b"]])
+def test_every_term_is_counted_once_per_text(texts: list[list[str]]) -> None:
+    found = terms.counted(joined(texts))
+    counted = Counter(term for words in texts for term in terms_of(words))
+    names = found["term"].to_pylist()
+    assert dict(zip(names, found["rows"].to_pylist(), strict=True)) == counted
+    assert len(names) == len(counted)
+
+
+def test_what_is_counted_in_pieces_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [["a", "b"], ["b"], ["a", "b"], ["c", "a", "b"], ["b", "b"]]
+    batches = [pa.record_batch({"tokens": joined(texts[start : start + 2])}) for start in (0, 2, 4)]
+    for piece_bytes, pieces in ((1, 3), (20, 2), (terms.COUNTED_BYTES, 1)):
+        monkeypatch.setattr(terms, "COUNTED_BYTES", piece_bytes)
+        found = list(terms.counted_in_pieces(iter(batches)))
+        assert len(found) == pieces
+        total: Counter[str] = Counter()
+        for piece in found:
+            total.update(dict(zip(piece["term"].to_pylist(), piece["rows"].to_pylist(), strict=True)))
+        assert total == Counter(term for words in texts for term in terms_of(words))
+    assert list(terms.counted_in_pieces(iter([]))) == []
+
+
+@given(TEXTS)
+@example([])
+@example([["~a"], ["a", "b", "a", "b", "b"]])
+@example([["lost", "ü", "lost", "😀", "a"]])
+def test_weights_are_idf_of_length_one_in_the_order_of_rows_and_places(texts: list[list[str]]) -> None:
+    idf = np.array([0.5, 1.0, 1.5, 2.0, 0.25, 3.0, 0.75, 1.25])
+    found = Vocabulary(pa.array(KNOWN), idf).weighted(joined(texts))
+    wanted = []
+    for row, words in enumerate(texts):
+        places = sorted(KNOWN.index(term) for term in terms_of(words) if term in KNOWN)
+        length = math.sqrt(sum(idf[place] ** 2 for place in places))
+        wanted += [(row, place, idf[place] / length) for place in places]
+    assert list(zip(found.row.tolist(), found.term.tolist(), strict=True)) == [entry[:2] for entry in wanted]
+    assert found.weight.tolist() == pytest.approx([entry[2] for entry in wanted])
+
+
+def test_a_text_whose_terms_all_weigh_nothing_has_no_length_to_divide_by() -> None:
+    found = Vocabulary(pa.array(["a", "b"]), np.array([0.0, 1.0])).weighted(pa.array(["a", "b a", "unknown"]))
+    assert found.row.tolist() == [0, 1, 1]
+    assert found.weight.tolist() == [0.0, 0.0, 1.0]
+
+
+def test_vectors_are_sparse_and_those_without_a_term_empty() -> None:
+    found = Vocabulary(pa.array(["a", "b", "a b"]), np.array([3.0, 4.0, 0.0])).weighted(pa.array(["", "a b", "b", ""]))
+    vectors = found.vectors(4, 3, found.weight).to_pylist()
+    assert [vector["indices"] for vector in vectors] == [[], [0, 1, 2], [1], []]
+    assert [vector["values"] for vector in vectors] == [[], [0.6, 0.8, 0.0], [1.0], []]
+    assert {(vector["type"], vector["size"]) for vector in vectors} == {(0, 3)}
