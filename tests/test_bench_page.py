@@ -97,6 +97,15 @@ def test_what_failed_was_short_or_never_ran_is_not_run_and_no_figure(kept: dict[
     assert "_latency-500: not run; latency-5000: not run._" in page
 
 
+def test_a_section_from_another_machine_says_so_and_one_from_this_machine_does_not(kept: dict[str, Any]) -> None:
+    kept["sections"]["soak"]["figures"]["machine"] = {**MACHINE, "cpu": "another CPU"}
+    kept["sections"]["throughput"]["figures"]["machine"] = MACHINE
+    page = performance_page.page(kept)
+    assert "_soak: 2026-01-02 03:04 UTC, revision abc1234, load before 0.3, on another machine (another CPU)._" in page
+    assert "throughput: 2026-01-02 03:04 UTC, revision abc1234, load before 0.3." in page
+    assert page.count("on another machine") == 1
+
+
 def test_a_figure_above_its_limit_is_missed(kept: dict[str, Any]) -> None:
     kept["sections"]["soak"]["figures"]["memory"]["jvm_mib"]["ratio"] = 1.3
     found = line(performance_page.page(kept), "soak: JVM's memory")
