@@ -107,8 +107,8 @@ def train(spark: SparkSession, divided: dict[str, DataFrame], settings: Settings
             client = tracking.connect(settings.mlflow_uri)
             ledger = open_ledger(client, settings.best_name, settings.ledger)
             ledger.check()
-    waking.result()
     try:
+        waking.result()
         _train(spark, divided, counting, settings, steps, work, client, ledger, results)
     finally:
         _leave_files(spark, settings, steps, work, results)
