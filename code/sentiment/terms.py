@@ -10,11 +10,13 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 Doubles = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 COUNTED_BYTES = 16 * 2**20
 """Tokens that are counted at once: some 200 thousand tweets."""
@@ -86,16 +88,17 @@ class Vocabulary:
         words, row = _words(tokens)
         known, place_of_word, pairs, place_of_pair = self._numbered
         word = pc.index_in(words, value_set=known).fill_null(-1).to_numpy().astype(np.int64)
-        row_of_pair, pair = _pairs(word, row, len(known))
-        found = pc.index_in(pa.array(pair), value_set=pairs).fill_null(-1).to_numpy()
-        places = np.concatenate([place_of_word[word], place_of_pair[found]])
-        rows = np.concatenate([row, row_of_pair])[places >= 0]
-        size = len(self.terms)
-        return _distinct(rows, places[places >= 0], size)
+        both, pair = _pairs(word, row, len(known))
+        places = np.full(2 * len(word), -1)  # of each word and, behind it, of its pair: so rows stay in order
+        places[::2] = place_of_word[word]
+        places[1:-1:2][both] = place_of_pair[pairs.get_indexer(pd.Index(pair))]
+        return _distinct(np.repeat(row, 2)[places >= 0], places[places >= 0], len(self.terms))
 
     @cached_property
-    def _numbered(self) -> tuple[pa.Array, Places, pa.Array, Places]:
+    def _numbered(self) -> tuple[pa.Array, Places, pd.Index, Places]:
         """All words, their places, all pairs as one number each, their places; the last place, of what is unknown: -1.
+
+        Pandas keeps the table by which it finds a number; pyarrow would make one for every batch.
 
         A word may stand in a known pair and not be known alone: its place is -1 too.
         """
@@ -107,7 +110,7 @@ class Vocabulary:
         single, double = np.flatnonzero(count == 1), np.flatnonzero(count == 2)
         place_of_word = np.full(len(known) + 1, -1)
         place_of_word[word[first[single]]] = single
-        pairs = pa.array(word[first[double]] * len(known) + word[first[double] + 1])
+        pairs = pd.Index(word[first[double]] * len(known) + word[first[double] + 1])
         return known, place_of_word, pairs, np.append(double, -1)
 
 
@@ -136,12 +139,12 @@ def counted(tokens: pa.Array) -> pa.RecordBatch:
     words, row = _words(tokens)
     encoded = words.dictionary_encode()
     known, word = encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
-    row_of_pair, pair = _pairs(word, row, len(known))
+    both, pair = _pairs(word, row, len(known))
     pairs = pa.array(pair).dictionary_encode()
     first, second = (known.take(pa.array(side)) for side in np.divmod(pairs.dictionary.to_numpy(), max(len(known), 1)))
     in_rows = [
         _rows_with(word, row, len(known)),
-        _rows_with(pairs.indices.to_numpy(), row_of_pair, len(first)),
+        _rows_with(pairs.indices.to_numpy(), row[1:][both], len(first)),
     ]
     terms = pa.concat_arrays([known, pc.binary_join_element_wise(first, second, " ")])
     return pa.record_batch({"term": terms, "rows": pa.array(np.concatenate(in_rows), pa.int64())})
@@ -153,11 +156,14 @@ def _words(tokens: pa.Array) -> tuple[pa.Array, Places]:
     return lists.flatten(), pc.list_parent_indices(lists).to_numpy()
 
 
-def _pairs(word: Places, row: Places, words: int) -> tuple[Places, Places]:
-    """Row and number of each two neighbouring words of one row that are known: not -1, and below `words`."""
+def _pairs(word: Places, row: Places, words: int) -> tuple[Flags, Places]:
+    """Which words but the first have, with the one before, both known (not -1) and of one row; numbers of those pairs.
+
+    Every word is below `words`.
+    """
     first, second = word[:-1], word[1:]
     both = (row[1:] == row[:-1]) & (first >= 0) & (second >= 0)
-    return row[1:][both], first[both] * words + second[both]
+    return both, first[both] * words + second[both]
 
 
 def _distinct(row: Places, number: Places, numbers: int) -> tuple[Places, Places]:

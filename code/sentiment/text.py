@@ -5,6 +5,8 @@ what one means (`spark.sql.parser.escapedStringLiterals`), and repeat single cha
 in a Java pattern overflows the stack on long texts.
 """
 
+import re
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -16,23 +18,25 @@ START, END = "xstartx", "xendx"
 NEGATED = "~"
 """Prefix of the copy of a word that stands within three words after a negation."""
 
-_BACKSLASH = "char(92)"
-# Anything but white space and ASCII punctuation: words of every script, digits, emoji, underscore. Brackets, quotes
-# and the like are gone by then; single characters, because Java looks them up in a table and tries ranges in turn.
-_WORD = '[^ !"#$%&()*+,./:;<=>?@|~-]'
+# Single characters, because Java looks them up in a table and tries ranges in turn.
+_BETWEEN = r' !"#$%&()*+,./:;<=>?@\[\]{|}~-'  # white space and ASCII punctuation; quotes and the like are gone by then
+_WORD = f"[^{_BETWEEN}]"  # words of every script, digits, emoji, underscore
+_DROPPED = rf"['`^{NEGATED}\\´‘-’]+"
 _NEGATION = (
     "(?:not|no|nor|never|cannot|without|hardly|nothing|nobody|none|"
     "(?:ca|do|does|did|wo|is|ai|was|were|have|has|had|would|could|should|are)nt)"
 )
-_NEGATION_BEGINS = "(?=[acdhinsw])"  # tried first at every character, because it is cheap
+_NEGATION_BEGINS = "(?=[acdhinsw][aehiors])"  # tried first at every character, because it is cheap
+_SPECIAL = re.compile(r"(['\\])")
 _ENTITIES = [("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&nbsp;", " "), ("&#39;", "")]
-_TOKEN = (
-    "[:;=8][-o*]?(?:[()/|*3]+|[dp](?![a-z0-9]))"  # :) ;-( =D :/ and their kin
-    "|[()][-o]?[:;=]"  # (: and ):
+_TOKEN = (  # words first, because most are; a smiley may begin with 8
+    rf"({NEGATED}?[^8{_BETWEEN}]{_WORD}*"
+    r"|[:;=8][-o*]?(?:[()\[\]{}/|*3]+|[dp](?![a-z0-9]))"  # :) ;-( =D :/ and their kin
+    r"|[()\[\]{}][-o]?[:;=]"  # (: and ):
     "|<3+"
     f"|{NEGATED}?{_WORD}+"
     "|[!?]+|[.][.]+"
-    f"|[^ {NEGATED}]"
+    f"|[^ {NEGATED}]) *"
 )
 
 
@@ -42,14 +46,15 @@ def normalised(text: str) -> str:
     Args:
         text: SQL expression of a string; null gives null.
     """
-    whole = f"substring({text}, 1, {MAX_CHARACTERS})"
+    # Bytes are known, characters have to be counted.
+    whole = f"if(octet_length({text}) > {MAX_CHARACTERS}, substring({text}, 1, {MAX_CHARACTERS}), {text})"
     decoded = whole
     for entity, meaning in _ENTITIES:
         decoded = f"replace({decoded}, '{entity}', '{meaning}')"
     result = f"if(contains({whole}, '&'), {decoded}, {whole})"  # few texts have entities, and six searches cost
-    result = f"regexp_replace(lower({result}), concat('[', char(9), '-', char(13), ']'), ' ')"
-    result = f"regexp_replace({result}, '(?:https?://|www[.])[^ ]+', ' {LINK} ')"
-    return f"regexp_replace({result}, '@[a-z0-9_]+', ' {MENTION} ')"
+    result = _replaced(f"lower({result})", r"[\t-\r]", " ")
+    result = _replaced(result, "(?=[hw])(?:https?://|www[.])[^ ]+", f" {LINK} ")
+    return _replaced(result, "@[a-z0-9_]+", f" {MENTION} ")
 
 
 def tokens(text: str) -> str:
@@ -60,14 +65,12 @@ def tokens(text: str) -> str:
     a `~` before them (Das and Chen 2007; Pang, Lee and Vaithyanathan 2002): "not a good day" gives
     not a ~a good ~good day ~day.
     """
-    result = f"translate(coalesce({normalised(text)}, ''), {_dropped_characters()})"
-    result = f"regexp_replace({result}, concat('([^0-9 ])', {_BACKSLASH}, '1{{2,}}'), '$1$1')"
+    result = _replaced(f"coalesce({normalised(text)}, '')", _DROPPED, "")
+    result = _replaced(result, r"([^0-9 ])\1{2,}", "$1$1")
     follower = f"({_WORD}+ *)"
-    result = (
-        f"regexp_replace({result}, '{_NEGATION_BEGINS}(?<!{_WORD})({_NEGATION} +){follower}{follower}?{follower}?', "
-        f"'$1$2 {NEGATED}$2$3 {NEGATED}$3$4 {NEGATED}$4')"
-    )
-    return f"regexp_extract_all(concat('{START} ', {result}, ' {END}'), '{_TOKEN}', 0)"
+    negation = rf"{_NEGATION_BEGINS}(?<!{_WORD})({_NEGATION} +){follower}{follower}?{follower}?"
+    result = _replaced(result, negation, f"$1$2 {NEGATED}$2$3 {NEGATED}$3$4 {NEGATED}$4")
+    return f"regexp_extract_all(concat('{START} ', {result}, ' {END}'), {_literal(_TOKEN)}, 1)"
 
 
 def distinct_tokens(text: str) -> str:
@@ -127,10 +130,15 @@ def statistics(text: str, tokens_column: str) -> list[str]:
 
 def readable(text: Column) -> Column:
     """Whether a text holds anything but white space; null is not readable."""
-    return F.coalesce(F.length(F.trim(text)) > 0, F.lit(False))
+    return F.coalesce(F.trim(text) != "", F.lit(False))
 
 
-def _dropped_characters() -> str:
-    """Two SQL strings for translate(): brackets become round, characters that patterns need as marks go."""
-    replaced = "'[]{}', "
-    return f"concat({replaced}char(39), char(96), {_BACKSLASH}, '’‘´', '^{NEGATED}'), '()()'"
+def _replaced(text: str, pattern: str, by: str) -> str:
+    """SQL for a text with every match of a Java pattern replaced."""
+    return f"regexp_replace({text}, {_literal(pattern)}, '{by}')"
+
+
+def _literal(pattern: str) -> str:
+    """SQL for a pattern: quotes and backslashes by their numbers."""
+    pieces = [f"char({ord(piece)})" if piece in ("'", "\\") else f"'{piece}'" for piece in _SPECIAL.split(pattern)]
+    return f"concat({', '.join(pieces)})" if len(pieces) > 1 else pieces[0]

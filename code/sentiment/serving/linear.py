@@ -6,6 +6,7 @@ take a tenth of the CPU.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -54,12 +55,18 @@ class Linear:
         Args:
             tokens: of each row, as in `with_tokens`.
         """
-        found = self.vocabulary.weighted(tokens.combine_chunks())
-        margin = np.bincount(found.row, found.weight * self.coefficients[found.term], len(tokens)) + self.intercept
+        whole, half = tokens.combine_chunks(), len(tokens) // 2
+        with ThreadPoolExecutor() as threads:  # numpy, pandas and pyarrow let go of the interpreter meanwhile
+            margin = np.concatenate(list(threads.map(self._margins, (whole[:half], whole[half:]))))
         slope, shift = self.calibrator
         odds = slope * margin + shift
         with np.errstate(over="ignore"):
             return (odds > 0).astype(float), 1 - 1 / (1 + np.exp(odds))
+
+    def _margins(self, tokens: pa.Array) -> Doubles:
+        found = self.vocabulary.weighted(tokens)
+        margins = np.bincount(found.row, found.weight * self.coefficients[found.term], len(tokens))
+        return np.asarray(margins + self.intercept, float)
 
 
 def of(pipeline: PipelineModel) -> Linear | None:

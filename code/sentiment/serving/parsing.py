@@ -71,13 +71,14 @@ def parse(messages: DataFrame, source: Source, max_chars: int, headers: dict[str
     rows = rows.withColumn("inner_text", _as_text(F.col("inner_raw"), source))
     rows = rows.withColumn("inner_fields", _fields(source, columns))
     text = F.col("inner_fields.text")
+    has_more_characters = (F.octet_length(text) > max_chars) & (F.length(text) > max_chars)  # bytes are known
     reason = (
         F.when(size == 0, "the message is empty")
         .when(size > longest, f"the message is longer than {longest} bytes")
         .when(F.col("inner_text").isNull(), "the message is not UTF-8")
         .when(F.col("inner_fields.reason").isNotNull(), F.col("inner_fields.reason"))
         .when(text.isNull(), "there is no text")
-        .when(F.length(text) > max_chars, f"the text is longer than {max_chars} characters")
+        .when(has_more_characters, f"the text is longer than {max_chars} characters")
         .when(~readable(text), "the text is blank")
         .when(F.length("inner_fields.id") > MAX_ID_CHARACTERS, f"the id is longer than {MAX_ID_CHARACTERS} characters")
     )

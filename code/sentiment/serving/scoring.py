@@ -76,22 +76,22 @@ def score(
         size = F.octet_length(VALUE) + F.octet_length("id") + HEADER_BYTES
         too_large = f"its Kafka record would be larger than the topic's {max_bytes} bytes"
         rows = rows.withColumn(REASON, F.coalesce(REASON, F.when(size > max_bytes, too_large)))
-    rows = rows.select(*PREDICTION_COLUMNS, REASON, *payload_of_refused(), *([VALUE] if max_bytes else []))
+    rows = rows.selectExpr(*PREDICTION_COLUMNS, REASON, *payload_of_refused(), *([VALUE] if max_bytes else []))
     if dead_records:
         value = F.when(F.col(REASON).isNotNull(), dead_record())
         rows = rows.withColumn(VALUE, value.otherwise(F.col(VALUE)) if max_bytes else value)
     return rows
 
 
-def payload_of_refused() -> list[Column]:
-    """The payload, cut, its length and its hash; null for rows without a reason."""
+def payload_of_refused() -> list[str]:
+    """SQL for the payload, cut, its length and its hash; null for rows without a reason."""
     payload = {
         PAYLOAD: f"substring({PAYLOAD}, 1, {MAX_DEAD_BYTES})",
         "payload_length": f"CAST(coalesce(octet_length({PAYLOAD}), 0) AS LONG)",
         "payload_sha256": f"sha2({PAYLOAD}, 256)",
     }
-    # As SQL: each step of a column by itself is a call to Java, thirty for every batch.
-    return [F.expr(f"CASE WHEN {REASON} IS NOT NULL THEN {sql} END AS {name}") for name, sql in payload.items()]
+    # Each step of a column that is no SQL is a call to Java, thirty for every batch.
+    return [f"CASE WHEN {REASON} IS NOT NULL THEN {sql} END AS {name}" for name, sql in payload.items()]
 
 
 def _the_same_code_for_every(batch: int) -> Column:
