@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -65,6 +66,20 @@ def test_weights_are_idf_of_length_one_in_the_order_of_rows_and_places(texts: li
         wanted += [(row, place, idf[place] / length) for place in places]
     assert list(zip(found.row.tolist(), found.term.tolist(), strict=True)) == [entry[:2] for entry in wanted]
     assert found.weight.tolist() == pytest.approx([entry[2] for entry in wanted])
+
+
+def test_threads_that_ask_a_new_vocabulary_at_once_are_told_the_same() -> None:
+    words = [f"w{number}" for number in range(2_000)]
+    known = pa.array([*words, *(f"{first} {second}" for first in words[:300] for second in words[:300])])
+    idf = np.linspace(1, 2, len(known))
+    tokens = pa.array([" ".join(words[start : start + 30]) for start in range(250)])
+    expected = Vocabulary(known, idf).weighted(tokens)
+    assert len(expected.term) > 2 * 29 * len(tokens)
+    for _ in range(5):
+        vocabulary = Vocabulary(known, idf)
+        with ThreadPoolExecutor(4) as threads:
+            for found in threads.map(vocabulary.weighted, [tokens] * 8):
+                assert np.array_equal(found.term, expected.term)
 
 
 def test_a_text_whose_terms_all_weigh_nothing_has_no_length_to_divide_by() -> None:

@@ -98,7 +98,8 @@ class Vocabulary:
     def _numbered(self) -> tuple[pa.Array, Places, pd.Index, Places]:
         """All words, their places, all pairs as one number each, their places; the last place, of what is unknown: -1.
 
-        Pandas keeps the table by which it finds a number; pyarrow would make one for every batch.
+        Pandas keeps the table by which it finds a number; pyarrow would make one for every batch. It is made here,
+        before threads share it: pandas promises nothing to those.
 
         A word may stand in a known pair and not be known alone: its place is -1 too.
         """
@@ -111,6 +112,7 @@ class Vocabulary:
         place_of_word = np.full(len(known) + 1, -1)
         place_of_word[word[first[single]]] = single
         pairs = pd.Index(word[first[double]] * len(known) + word[first[double] + 1])
+        pairs.get_indexer(pairs)
         return known, place_of_word, pairs, np.append(double, -1)
 
 
