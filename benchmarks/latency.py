@@ -20,6 +20,8 @@ START_SECONDS = 180
 WARM_SECONDS = 30
 """The first seconds of a stream compile its code; they are fed, and not counted."""
 
+IDLE_SECONDS = 60
+
 
 class Background:
     """A stream that runs beside a measurement and ends with it."""
@@ -120,9 +122,12 @@ def measure(bootstrap: str, source: str, target: str, rate: int, seconds: int, s
 def swap_under_load(
     manifests: Path, client: MlflowClient, name: str, versions: list[str], swaps: int, stream: Background
 ) -> list[dict[str, Any]]:
-    """Move the champion to and fro while the stream works, until it has followed `swaps` times; all its manifests."""
+    """Move the champion to and fro while the stream works, until it has followed `swaps` times; all its manifests.
+
+    DataError where it has no more messages before that.
+    """
     seen, followed, wanted = 0, 0, versions[0]
-    last = wanted
+    last, moved = wanted, time.monotonic()
     while followed < swaps:
         stream.check()
         numbers = sorted(int(path.stem) for path in manifests.glob("[0-9]*.json"))
@@ -132,6 +137,10 @@ def swap_under_load(
             last = version
         idle = len(numbers) == seen
         seen = len(numbers)
+        if not idle:
+            moved = time.monotonic()
+        elif time.monotonic() - moved > IDLE_SECONDS:
+            raise DataError(f"want {swaps} swaps under load, found no batch for {IDLE_SECONDS} s after {followed}")
         if last == wanted and not idle and seen > 5:
             wanted = versions[1] if wanted == versions[0] else versions[0]
             client.set_registered_model_alias(name, "champion", wanted)

@@ -101,7 +101,7 @@ SECTIONS = (
     serving(
         "swaps",
         "batches with a model swap beside the others",
-        ("--skip", "throughput,udf,latency"),
+        ("--skip", "throughput,udf,latency", "--rows", "1000000"),
         ("--swaps", "3", "--rows", "60000"),
         4,
     ),
