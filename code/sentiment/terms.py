@@ -92,7 +92,8 @@ class Vocabulary:
         places = np.full(2 * len(word), -1)  # of each word and, behind it, of its pair: so rows stay in order
         places[::2] = place_of_word[word]
         places[1:-1:2][both] = place_of_pair[pairs.get_indexer(pd.Index(pair))]
-        return _distinct(np.repeat(row, 2)[places >= 0], places[places >= 0], len(self.terms))
+        present = places >= 0
+        return _distinct(np.repeat(row, 2)[present], places[present], len(self.terms))
 
     @cached_property
     def _numbered(self) -> tuple[pa.Array, Places, pd.Index, Places]:

@@ -33,7 +33,7 @@ def dead_letters(rows: pa.Table) -> pa.ChunkedArray:
     """A record per row: DEAD_COLUMNS in their order, null ones left out, the payload in base64."""
     columns = {name: _plain(rows, name) for name in DEAD_COLUMNS}
     columns[PAYLOAD] = [None if found is None else base64.b64encode(found).decode() for found in columns[PAYLOAD]]
-    columns[TIME] = [time and time.strip('"') for time in _times(rows[TIME].combine_chunks()).to_pylist()]
+    columns[TIME] = _times(rows[TIME].combine_chunks()).to_pylist()
     columns["date"] = [day.isoformat() for day in columns["date"]]
     records = []
     for row in zip(*columns.values(), strict=True):
@@ -44,22 +44,21 @@ def dead_letters(rows: pa.Table) -> pa.ChunkedArray:
 
 def _predictions(rows: pa.RecordBatch) -> pa.BinaryArray:
     arrived = _times(rows[TIME])
-    same = {name: _encoded(rows[name][0].as_py()) for name in ("model_name", "model_version", "batch_id", "query_id")}
     pieces = {
-        "id": _quoted(rows["id"]),
-        "text": _quoted(rows["text"]),
+        "id": _escaped(rows["id"]),
+        "text": _escaped(rows["text"]),
         "prediction": _zero_or_one(rows["prediction"]),
-        "sentiment": _joined('"', rows["sentiment"], '"'),
+        "sentiment": _quoted(rows["sentiment"]),
         "score": _probability(rows["score"]),
         "label": _zero_or_one(rows["label"]),
-        "model_name": same["model_name"],
-        "model_version": same["model_version"],
-        "event_time": _times(rows["event_time"]),
-        TIME: arrived,
-        "date": _joined(pc.utf8_slice_codeunits(arrived, 0, len('"2026-01-31')), '"'),
-        "batch_id": same["batch_id"],
-        "query_id": same["query_id"],
-        "source": _quoted(rows["source"]),
+        "model_name": _first(rows["model_name"]),
+        "model_version": _first(rows["model_version"]),
+        "event_time": _quoted(_times(rows["event_time"])),
+        TIME: _quoted(arrived),
+        "date": _quoted(pc.utf8_slice_codeunits(arrived, 0, len("2026-01-31"))),
+        "batch_id": _first(rows["batch_id"]),
+        "query_id": _first(rows["query_id"]),
+        "source": _escaped(rows["source"]),
     }
     named = [_joined(f'{"," if place else "{"}"{name}":', each) for place, (name, each) in enumerate(pieces.items())]
     records = pc.binary_join_element_wise(*named, "}", "", null_handling="replace", null_replacement="")
@@ -75,10 +74,19 @@ def _joined(*pieces: Any) -> Any:
     return pc.binary_join_element_wise(*pieces, "")
 
 
-def _quoted(texts: pa.Array) -> Any:
+def _first(values: pa.Array) -> str:
+    return _encoded(values[0].as_py())
+
+
+def _quoted(texts: Any) -> Any:
+    return _joined('"', texts, '"')
+
+
+def _escaped(texts: pa.Array) -> Any:
+    """Any texts, in quotes."""
     marked = pc.match_substring_regex(texts, _TO_ESCAPE)
     escaped = [encode_basestring(text)[1:-1] for text in texts.filter(marked).to_pylist()]
-    return _joined('"', pc.replace_with_mask(texts, marked, pa.array(escaped, pa.string())), '"')
+    return _quoted(pc.replace_with_mask(texts, marked, pa.array(escaped, pa.string())))
 
 
 def _zero_or_one(values: pa.Array) -> Any:
@@ -91,8 +99,8 @@ def _probability(values: pa.Array) -> Any:
 
 
 def _times(times: Any) -> Any:
-    """Times in UTC with microseconds, in quotes; null where there is none."""
+    """Times in UTC with microseconds; null where there is none."""
     encoded = times.dictionary_encode()  # many messages arrive in one millisecond
     different = encoded.dictionary.to_numpy(zero_copy_only=False).astype("datetime64[us]")
-    written = pa.array([f'"{time}Z"' for time in np.datetime_as_string(different).tolist()], pa.string())
+    written = pa.array([f"{time}Z" for time in np.datetime_as_string(different).tolist()], pa.string())
     return written.take(encoded.indices)
