@@ -58,9 +58,9 @@ status: ## Show the local services: address, state, memory, log
 reset: ## Stop the local services and remove .local/: their data, jars and binaries
 	@if [ -x .venv/bin/python ]; then .venv/bin/python local/up.py reset; else rm -rf .local; fi
 
-test: ## Run the tests (ARGS="-k name", ...)
+test: ## Run the tests, in three processes (ARGS="-k name", ARGS="-n 0 --pdb", ...)
 	@local/setup.sh dev
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n 3 $(ARGS)
 
 check: ## Style, types, shell scripts, the workflow, and whether docs/commands.md and docs/performance.md are up to date
 	@local/setup.sh dev

@@ -2,13 +2,10 @@
 
 import json
 import random
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
-import pytest
-from beside import under_way
 from broker import Broker
 from chaos import checks
 from chaos.lines_input import POISON
@@ -34,20 +31,16 @@ class Story:
     last: pd.DataFrame
 
 
-@pytest.fixture(scope="session")
-def told_story(
-    lane: ThreadPoolExecutor, broker: Broker, zoo: Zoo, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator["Future[Story]"]:
-    """The story, with a registry of its own."""
-    folder = tmp_path_factory.mktemp("chaos")
-    world = World(folder, broker, zoo.copied(folder), random.Random(1))  # noqa: S311  no secret
-    with under_way(lane, lambda: tell(Place(world, "short"))) as story:
-        yield story
+def told(folder: Path, broker: Broker, zoo: Zoo) -> Story:
+    """Killed after Parquet with the champion moved, killed after Kafka, drained, started again without a commit.
 
-
-def tell(place: Place) -> Story:
-    """Killed after Parquet with the champion moved, killed after Kafka, drained, started again without a commit."""
-    zoo = place.world.zoo
+    Args:
+        folder: for everything, a copy of the registry included.
+        broker: of the topics.
+        zoo: the registry that is copied.
+    """
+    zoo = zoo.copied(folder)
+    place = Place(World(folder, broker, zoo, random.Random(1)), "short")  # noqa: S311  no secret
     try:
         zoo.set_champion("1")
         place.feed(300)

@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,6 @@ from pathlib import Path
 import package
 import psutil
 import pytest
-from beside import under_way
 from cluster_service import Cluster
 
 from sentiment import packing
@@ -45,9 +42,7 @@ def executors(cluster: Cluster) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="session")
-def lost_executor(
-    lane: ThreadPoolExecutor, cluster: Cluster, sample_csv: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator["Future[Training]"]:
+def lost_executor(cluster: Cluster, sample_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
     """A training with two executors, one of which is killed as soon as a fit has begun."""
     folder = tmp_path_factory.mktemp("lost-executor")
     packed = packing.zipped(package.CODE / "sentiment")
@@ -57,8 +52,7 @@ def lost_executor(
     (folder / "tweets.csv").write_text("".join(rows), encoding="utf-8")
     env = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-    with under_way(lane, lambda: trained(cluster, folder, env)) as training:
-        yield training
+    return trained(cluster, folder, env)
 
 
 def trained(cluster: Cluster, folder: Path, env: dict[str, str]) -> Training:

@@ -6,30 +6,28 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import airflow_run
+import class_archive
 import closing
 import pytest
 from airflow_run import Airflow
-from beside import begun_long_work, is_about_long_work, lane
 from broker import Broker
 from chaos import cluster as clusters
 from chaos.zoo import Zoo
-from chaos_story import told_story
 from cluster_service import Cluster
 from cluster_training import lost_executor
 from dataproc_server import Server
 from gcloud_training import gcloud_training
 from gcs_service import BINARY, Gcs, install, installed
-from gs_lives import lives_on_gs
 from local_gcs import start_gcs
 from pyspark.sql import DataFrame, SparkSession
 from second_way import second_way_in
 from services import LOCAL, free_port
-from started_jobs import dist, job_starts
+from started_jobs import dist
 
-__all__ = ["begun_long_work", "dist", "gcloud_training", "job_starts", "lane", "lives_on_gs", "lost_executor"]
-__all__ += ["second_way_in", "told_story"]  # fixtures from the modules beside
+__all__ = ["dist", "gcloud_training", "lost_executor", "second_way_in"]  # fixtures from the modules beside
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ["SENTIMENT_DRIVER_MEMORY"] = "2g"
@@ -39,7 +37,7 @@ os.environ["NO_GCE_CHECK"] = "true"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # Tests are many short jobs: the second compiler costs more than it gives (64 s instead of 100 s for four files).
-os.environ["SPARK_SUBMIT_OPTS"] = "-XX:TieredStopAtLevel=1"
+os.environ["SPARK_SUBMIT_OPTS"] = f"-XX:TieredStopAtLevel=1 {class_archive.options()}"
 for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"):
     os.environ.pop(variable, None)  # a test never writes to a registry that it did not make
 for variable in ("STORAGE_EMULATOR_HOST", "SENTIMENT_LEDGER"):
@@ -50,12 +48,27 @@ WriteTweets = Callable[..., Path]
 GCLOUD_FIXTURES = {"shell", "scripts"}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A run with workers has the file made that spares its JVMs a third of their start."""
+    if config.getoption("numprocesses", None):  # a worker has none
+        process = class_archive.making()
+        if process is not None:
+            config.add_cleanup(lambda: class_archive.end(process))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes a shell for the scripts that call gcloud needs gcloud; what waits for long work comes last."""
-    items.sort(key=is_about_long_work)
+    """What takes a shell for the scripts that call gcloud needs gcloud."""
     for item in items:
         if isinstance(item, pytest.Function) and GCLOUD_FIXTURES & set(item.fixturenames):
             item.add_marker("gcloud")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """How the workers of `pytest -n` share the tests; without -n, or in an environment without xdist, never called."""
+    from workers import ByFile
+
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)

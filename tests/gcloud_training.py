@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ import closing
 import jars
 import package
 import pytest
-from beside import under_way
 from dataproc_server import CLUSTER
 from dataproc_service import Dataproc
 from gcs_service import Gcs
@@ -54,9 +52,7 @@ def shell_environment(gcs: Gcs, folder: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def gcloud_training(
-    lane: ThreadPoolExecutor, gcs: Gcs, sample_csv: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator["Future[GcloudTraining]"]:
+def gcloud_training(gcs: Gcs, sample_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcloudTraining]:
     """The training, as it is submitted to Google Cloud."""
     if shutil.which("gcloud") is None:
         pytest.skip(closing.GCLOUD)
@@ -65,11 +61,8 @@ def gcloud_training(
     (folder / SCRIPT).write_text(package.self_contained(SCRIPT, (package.CODE / SCRIPT).read_text(), packed))
     tweets = sample_csv.read_text(encoding="utf-8").splitlines(keepends=True)[:ROWS]
     (folder / "tweets.csv").write_text("".join(tweets), encoding="utf-8")
-    with (
-        shell_environment(gcs, folder / "dataproc") as shell,
-        under_way(lane, lambda: submitted(shell, folder)) as training,
-    ):
-        yield training
+    with shell_environment(gcs, folder / "dataproc") as shell:
+        yield submitted(shell, folder)
 
 
 def submitted(shell: dict[str, str], folder: Path) -> GcloudTraining:

@@ -8,14 +8,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import jars
-import pytest
-from beside import under_way
 from buckets import Store
 from chaos.zoo import NAME, Zoo
 from gcs_service import Gcs
@@ -64,24 +60,20 @@ class Lives:
     folder: Path
 
 
-@pytest.fixture(scope="session")
-def lives_on_gs(
-    lane: ThreadPoolExecutor, gcs: Gcs, zoo: Zoo, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator["Future[Lives]"]:
-    """Two lives of the serving job; the first is killed between a batch's files and its manifest."""
-    registry = zoo.copied(tmp_path_factory.mktemp("registry"))
-    registry.set_champion("1")
+def lived(gcs: Gcs, zoo: Zoo, folder: Path) -> Lives:
+    """Two lives of the serving job in `folder`; the first is killed between a batch's files and its manifest.
+
+    Args:
+        gcs: the object store.
+        zoo: the registry, of which version 1 becomes champion.
+        folder: an empty one, whose name the place on gs:// has.
+    """
+    zoo.set_champion("1")
     env = environment(gcs.exports()) | {
         "SENTIMENT_JARS": ",".join(jars.connector_jars()),
         "PYTHONPATH": str(ROOT / "code"),
         "SENTIMENT_DRIVER_MEMORY": "1g",
     }
-    folder = tmp_path_factory.mktemp("gs")
-    with under_way(lane, lambda: lived(gcs, registry, env, folder)) as lives:
-        yield lives
-
-
-def lived(gcs: Gcs, zoo: Zoo, env: dict[str, str], folder: Path) -> Lives:
     place = f"gs://{BUCKET}/{folder.name}"
     ids = [f"{number}-{line}" for number in range(FILES) for line in range(LINES)]
     with Store(gcs.port) as store:

@@ -5,13 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from beside import under_way
 from services import ROOT
 
 
@@ -24,9 +21,7 @@ class SecondWay:
 
 
 @pytest.fixture(scope="session")
-def second_way_in(
-    lane: ThreadPoolExecutor, sample_csv: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator["Future[SecondWay]"]:
+def second_way_in(sample_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> SecondWay:
     """2,000 generated tweets, preprocessed, divided and trained on, on one core."""
     folder = tmp_path_factory.mktemp("second-way")
     shutil.copytree(ROOT / "code", folder / "code", ignore=shutil.ignore_patterns("__pycache__"))
@@ -37,8 +32,7 @@ def second_way_in(
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {"PATH": path, "PYSPARK_SUBMIT_ARGS": "--master local[1] pyspark-shell"}
     environment |= {"SPARK_SUBMIT_OPTS": os.environ["SPARK_SUBMIT_OPTS"]}  # conftest.py's, for speed
-    with under_way(lane, lambda: _walked(folder, environment)) as way:
-        yield way
+    return _walked(folder, environment)
 
 
 def _walked(folder: Path, environment: dict[str, str]) -> SecondWay:

@@ -4,23 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import package
 import pytest
-from beside import under_way
 
 GATE = package.CODE.parent / package.GATE
 SCRIPTS = [*sorted(package.CODE.glob("*.py")), GATE]
 NAMES = [script.name for script in SCRIPTS]
-HELP = "--help of "
 FORMS = ["self-contained", "py-files"]
-ASK, EACH = "ask a worker", "each in py-files"
 
 
 @dataclass
@@ -29,22 +22,14 @@ class Dist:
 
     code: Path
     folder: Path
+    asking: Path
+    """With each.py, which starts every script, and ask.py, which asks a worker for the package."""
 
     def job(self, form: str, name: str) -> list[str]:
         if form == "self-contained":
             return [str(self.folder / name)]
         return ["--py-files", str(self.folder / "sentiment.zip"), str(self.code / name)]
 
-
-@dataclass
-class Start:
-    """How a job went, and what its folder held afterwards."""
-
-    done: subprocess.CompletedProcess[str]
-    folder: Path
-
-
-Starts = dict[str, "Future[Start]"]
 
 # One process for them all: what --py-files does for the first it does for the others.
 EACH_SCRIPT = """
@@ -84,38 +69,19 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Dist:
     for script in SCRIPTS:
         shutil.copy(script, root / "code")
     packed = package.write_all(package.CODE, root / "dist")[0].read_bytes()
-    (root / "asking").mkdir()
-    (root / "asking" / "each.py").write_text(EACH_SCRIPT, encoding="utf-8")
-    (root / "asking" / "ask.py").write_text(package.self_contained("ask.py", ASK_SCRIPT, packed), encoding="utf-8")
-    return Dist(root / "code", root / "dist")
+    asking = root / "asking"
+    asking.mkdir()
+    (asking / "each.py").write_text(EACH_SCRIPT, encoding="utf-8")
+    (asking / "ask.py").write_text(package.self_contained("ask.py", ASK_SCRIPT, packed), encoding="utf-8")
+    return Dist(root / "code", root / "dist", asking)
 
 
-@pytest.fixture(scope="session")
-def job_starts(lane: ThreadPoolExecutor, dist: Dist, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starts]:
-    """Every job by its name, from a folder of its own that is empty but for its input."""
-    asking = dist.folder.parent / "asking"
-    jobs = {HELP + name: [*dist.job("self-contained", name), "--help"] for name in NAMES}
-    jobs[EACH] = ["--py-files", str(dist.folder / "sentiment.zip"), str(asking / "each.py"), str(dist.code)]
-    jobs[ASK] = [str(asking / "ask.py")]
-    rows = [
-        f'"{target}","{n}","","NO_QUERY","user","tweet {n} of mood {target}"' for n in range(120) for target in (0, 4)
-    ]
-    folders = {name: tmp_path_factory.mktemp("start") for name in [*jobs, *FORMS]}
-    for form in FORMS:
-        jobs[form] = [*dist.job(form, "preprocess.py"), "--input", "tweets.csv", "--output", "clean"]
-        (folders[form] / "tweets.csv").write_text("\n".join(rows) + "\n", encoding="latin-1")
-    with ExitStack() as stack:
-        yield {
-            name: stack.enter_context(under_way(lane, partial(submitted, job, folders[name])))
-            for name, job in jobs.items()
-        }
-
-
-def submitted(job: list[str], folder: Path) -> Start:
+def submitted(job: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Start a job as spark-submit does, in `folder`."""
     spark_submit = str(Path(sys.executable).with_name("spark-submit"))
     settings = ["--master", "local[1]", "--driver-memory", "1g", "--conf", "spark.ui.enabled=false"]
     quick = {"SPARK_SUBMIT_OPTS": os.environ["SPARK_SUBMIT_OPTS"]}  # conftest.py's
-    return Start(run([spark_submit, *settings, *job], folder, **quick), folder)
+    return run([spark_submit, *settings, *job], folder, **quick)
 
 
 def run(command: list[str], folder: Path, **more: str) -> subprocess.CompletedProcess[str]:

@@ -1,12 +1,12 @@
 """The most telling faults of `make chaos` on one small stream: killed twice, fed poison, offered a corrupt model."""
 
-from concurrent.futures import Future
-
 import pytest
+from broker import Broker
 from chaos import checks
 from chaos.lines_input import POISON
 from chaos.stream import Broken
-from chaos_story import Story
+from chaos.zoo import Zoo
+from chaos_story import Story, told
 from pyspark.sql import SparkSession
 
 from sentiment.serving import audit
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.spark
 
 
 @pytest.fixture(scope="module")
-def story(told_story: "Future[Story]") -> Story:
-    return told_story.result()
+def story(broker: Broker, zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    return told(tmp_path_factory.mktemp("chaos"), broker, zoo)
 
 
 def test_every_message_is_in_parquet_and_kafka_once_after_two_kills(story: Story) -> None:

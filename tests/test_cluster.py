@@ -3,7 +3,6 @@
 import re
 import socket
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 
 import psutil
@@ -153,8 +152,8 @@ def test_a_dead_master_takes_the_workers_along_and_down_leaves_nothing(stack: St
 
 
 @pytest.mark.spark
-def test_an_executor_that_is_killed_while_it_trains_costs_nothing(lost_executor: "Future[Training]") -> None:
-    found = lost_executor.result()
+def test_an_executor_that_is_killed_while_it_trains_costs_nothing(lost_executor: Training) -> None:
+    found = lost_executor
     assert found.code == 0, found.said[-3000:]
     assert len(found.killed) == 1
     assert re.search(r"Lost executor \d", found.said), found.said[-3000:]

@@ -2,7 +2,6 @@
 
 import json
 import os
-from concurrent.futures import Future
 
 import pytest
 from buckets import Store
@@ -13,9 +12,9 @@ from mlflow.tracking import MlflowClient
 
 @pytest.mark.gcloud
 def test_gcloud_submits_a_training_that_reads_gs_and_registers_its_models(
-    gcs: Gcs, gcloud_training: "Future[GcloudTraining]"
+    gcs: Gcs, gcloud_training: GcloudTraining
 ) -> None:
-    training = gcloud_training.result()
+    training = gcloud_training
     folder, place = training.folder, training.place
     assert "logisticregression: registering and reading back" in training.said.replace("twitter-sentiment-model-", "")
     assert "finished successfully" in training.said

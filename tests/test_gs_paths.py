@@ -1,20 +1,20 @@
 """Jobs on gs:// paths, through Google's connector and the local object store: written, read, streamed, killed."""
 
 import io
-from concurrent.futures import Future
 
 import pyarrow.parquet as pq
 import pytest
 from buckets import Store
+from chaos.zoo import Zoo
 from gcs_service import Gcs
-from gs_lives import BUCKET, FILES, LINES, TWEETS, Lives
+from gs_lives import BUCKET, FILES, LINES, TWEETS, Lives, lived
 
 pytestmark = pytest.mark.spark
 
 
 @pytest.fixture(scope="module")
-def lives(lives_on_gs: "Future[Lives]") -> Lives:
-    return lives_on_gs.result()
+def lives(gcs: Gcs, zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Lives:
+    return lived(gcs, zoo.copied(tmp_path_factory.mktemp("registry")), tmp_path_factory.mktemp("gs"))
 
 
 def named(names: list[str], lives: Lives, part: str, ending: str) -> list[str]:

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import package
 import pytest
-from pyspark.sql import SparkSession
-from started_jobs import ASK, EACH, FORMS, GATE, HELP, NAMES, SCRIPTS, Dist, Starts, run
+from started_jobs import FORMS, GATE, NAMES, SCRIPTS, Dist, run, submitted
 
 from sentiment import packing
-from sentiment.session import session
 
 
 def test_the_same_tree_gives_the_same_bytes_wherever_and_whenever_it_is_packed(tmp_path: Path) -> None:
@@ -83,16 +81,17 @@ def test_no_script_is_named_like_a_module_of_the_standard_library(script: Path) 
 
 @pytest.mark.spark
 @pytest.mark.parametrize("name", NAMES)
-def test_spark_submit_starts_every_script_from_an_empty_folder(job_starts: Starts, name: str) -> None:
-    start = job_starts[HELP + name].result()
-    assert start.done.returncode == 0, start.done.stderr
-    assert start.done.stdout.startswith(f"usage: {name} ")
-    assert list(start.folder.iterdir()) == []
+def test_spark_submit_starts_every_script_from_an_empty_folder(dist: Dist, tmp_path: Path, name: str) -> None:
+    done = submitted([*dist.job("self-contained", name), "--help"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: {name} ")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.spark
-def test_every_script_finds_the_package_in_py_files(job_starts: Starts) -> None:
-    done = job_starts[EACH].result().done
+def test_every_script_finds_the_package_in_py_files(dist: Dist, tmp_path: Path) -> None:
+    each = str(dist.asking / "each.py")
+    done = submitted(["--py-files", str(dist.folder / "sentiment.zip"), each, str(dist.code)], tmp_path)
     assert done.returncode == 0, done.stderr
     told = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("usage: ")]
     assert told == sorted(NAMES)
@@ -100,29 +99,23 @@ def test_every_script_finds_the_package_in_py_files(job_starts: Starts) -> None:
 
 @pytest.mark.spark
 @pytest.mark.parametrize("form", FORMS)
-def test_spark_submit_runs_a_job_from_an_empty_folder(job_starts: Starts, form: str) -> None:
-    start = job_starts[form].result()
-    assert start.done.returncode == 0, start.done.stderr
-    assert (start.folder / "clean" / "data_report.json").is_file()
+def test_spark_submit_runs_a_job_from_an_empty_folder(dist: Dist, tmp_path: Path, form: str) -> None:
+    rows = [
+        f'"{target}","{n}","","NO_QUERY","user","tweet {n} of mood {target}"' for n in range(120) for target in (0, 4)
+    ]
+    (tmp_path / "tweets.csv").write_text("\n".join(rows) + "\n", encoding="latin-1")
+    done = submitted([*dist.job(form, "preprocess.py"), "--input", "tweets.csv", "--output", "clean"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "clean" / "data_report.json").is_file()
 
 
 @pytest.mark.spark
-def test_a_self_contained_script_takes_the_package_to_the_workers_and_leaves_nothing(job_starts: Starts) -> None:
-    done = job_starts[ASK].result().done
+def test_a_self_contained_script_takes_the_package_to_the_workers_and_leaves_nothing(
+    dist: Dist, tmp_path: Path
+) -> None:
+    done = submitted([str(dist.asking / "ask.py")], tmp_path)
     assert done.returncode == 0, done.stderr
     worker, driver = done.stdout.splitlines()[-2:]
     assert f"/{Path(driver).name}/sentiment/" in worker
     assert Path(driver).name.startswith("sentiment-embedded-")
     assert not Path(driver).parent.exists()
-
-
-@pytest.mark.spark
-def test_a_second_session_of_a_process_may_send_the_package_again(spark: SparkSession) -> None:
-    session("first", workers_need_package=True)
-    cache = package.CODE / "sentiment" / "__pycache__" / "come-since.pyc"
-    cache.parent.mkdir(exist_ok=True)
-    cache.write_bytes(b"as Python leaves them")
-    try:
-        assert session("second", workers_need_package=True) is spark
-    finally:
-        cache.unlink()

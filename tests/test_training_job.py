@@ -4,7 +4,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,20 +60,19 @@ class Trained:
 
 
 @pytest.fixture(scope="module")
-def trained(spark: SparkSession, second_way_in: "Future[SecondWay]") -> Iterator[Trained]:
+def trained(spark: SparkSession, second_way_in: SecondWay) -> Iterator[Trained]:
     """What the README's second way in left; its folder is the working directory, where mlruns/ lies."""
     spark.catalog.clearCache()  # earlier tests leave rows persisted
-    folder = second_way_in.result().folder
+    folder = second_way_in.folder
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
         yield Trained(folder / "data_clean" / "splits", folder / "models", f"sqlite:///{folder}/mlflow.db")
 
 
-def test_the_second_way_in_leads_to_a_registered_model(second_way_in: "Future[SecondWay]") -> None:
-    way = second_way_in.result()
-    assert "best model   twitter-sentiment-model-best, version 1" in way.printed
-    assert (way.folder / "mlflow.db").exists()
-    assert (way.folder / "mlruns").is_dir()
+def test_the_second_way_in_leads_to_a_registered_model(second_way_in: SecondWay) -> None:
+    assert "best model   twitter-sentiment-model-best, version 1" in second_way_in.printed
+    assert (second_way_in.folder / "mlflow.db").exists()
+    assert (second_way_in.folder / "mlruns").is_dir()
 
 
 def test_four_classifiers_and_the_best_are_registered(trained: Trained) -> None:
