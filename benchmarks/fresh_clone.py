@@ -25,7 +25,9 @@ from sentiment import arguments, jobs  # noqa: E402
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = arguments.parser(__doc__)
     parser.add_argument("--train-args", default="", help="TRAIN_ARGS for make run")
-    parser.add_argument("--with-tests", action="store_true", help="time `make test` too")
+    parser.add_argument(
+        "--with-tests", action=argparse.BooleanOptionalAction, default=False, help="time `make test` too"
+    )
     record.add_json(parser)
     return parser.parse_args(argv)
 

@@ -123,11 +123,11 @@ SECTIONS = (
     ),
     Section(
         "set-up",
-        "a fresh clone to its first report",
+        "a fresh clone to its first report, and its tests",
         "fresh_clone.py",
-        (),
-        ("--train-args", "--models logisticregression"),
-        8,
+        ("--with-tests",),
+        ("--no-with-tests", "--train-args", "--models logisticregression"),
+        22,
         data=False,
     ),
 )
