@@ -109,7 +109,7 @@ SECTIONS = (
         "backlog",
         "a backlog of one million messages",
         "endurance.py",
-        ("backlog", "--prepared", "{model}", "--rows", "1000000"),
+        ("backlog", "--prepared", "{model}", "--rows", "1000000", "--heap", "1g"),
         ("--rows", "40000"),
         6,
     ),

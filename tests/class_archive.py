@@ -13,20 +13,23 @@ import sys
 import tempfile
 from pathlib import Path
 
-from services import LOCAL, ROOT, java
+from services import LOCAL, ROOT, ServiceError, java
 
 QUIET = "-Xlog:disable"
 """A file that does not fit shall not be told in the output of a job."""
 
 
 def options() -> str:
-    """What a JVM wants to be told."""
-    return f"-XX:SharedArchiveFile={_place()} {QUIET}"
+    """What a JVM wants to be told; nothing where there is no Java."""
+    try:
+        return f"-XX:SharedArchiveFile={_place()} {QUIET}"
+    except ServiceError:
+        return ""
 
 
 def making() -> "subprocess.Popen[bytes] | None":
-    """The process that makes the file; None where there is one."""
-    if _place().exists():
+    """The process that makes the file; None where there is one, or no Java."""
+    if not options() or _place().exists():
         return None
     return subprocess.Popen(  # a session of its own: `end` takes its JVM along
         [sys.executable, __file__],

@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,6 +39,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # Tests are many short jobs: the second compiler costs more than it gives (64 s instead of 100 s for four files).
 os.environ["SPARK_SUBMIT_OPTS"] = f"-XX:TieredStopAtLevel=1 {class_archive.options()}"
+# A script that starts us in the background has us ignore SIGINT, and all that we start and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"):
     os.environ.pop(variable, None)  # a test never writes to a registry that it did not make
 for variable in ("STORAGE_EMULATOR_HOST", "SENTIMENT_LEDGER"):
