@@ -2,7 +2,7 @@
 
 A run of many tests starts some seventy JVMs; with the file each takes two thirds of the CPU until its work begins
 (preprocess.py on 2,000 tweets: 8 s instead of 12). It is made beside the first tests of `pytest -n`, once for each Java
-and environment, and kept in .local/. A JVM that finds none, or one of another Java, does without.
+and Spark, and kept in .local/. A JVM that finds none, or one of another Java, does without.
 """
 
 import hashlib
@@ -13,8 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pyspark
 from services import LOCAL, ROOT, ServiceError, java
 
+LOG = LOCAL / "tests" / "classes.log"
 QUIET = "-Xlog:disable"
 """A file that does not fit shall not be told in the output of a job."""
 
@@ -31,26 +33,32 @@ def making() -> "subprocess.Popen[bytes] | None":
     """The process that makes the file; None where there is one, or no Java."""
     if not options() or _place().exists():
         return None
-    return subprocess.Popen(  # a session of its own: `end` takes its JVM along
-        [sys.executable, __file__],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "code"), str(ROOT / "local")])},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    with LOG.open("wb") as log:
+        return subprocess.Popen(  # a session of its own: `end` takes its JVM along
+            [sys.executable, __file__],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "code"), str(ROOT / "local")])},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """Leave it unmade when the tests were over sooner."""
+    """Leave it unmade when the tests were over sooner; say so when it could not be made."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+    elif process.returncode:
+        print(f"no file of classes for the next run: its making ended with {process.returncode}, see {LOG}")
 
 
 def _place() -> Path:
     binary = Path(java()).resolve()
-    about = f"{binary} {binary.stat().st_mtime_ns} {sys.prefix}"
-    return LOCAL / "tests" / f"classes-{hashlib.sha256(about.encode()).hexdigest()[:12]}.jsa"
+    jars = Path(pyspark.__file__).with_name("jars")
+    newest = max(path.stat().st_mtime_ns for path in jars.iterdir())  # the JVM compares times too
+    about = f"{binary} {binary.stat().st_mtime_ns} {jars} {newest}"
+    return LOG.parent / f"classes-{hashlib.sha256(about.encode()).hexdigest()[:12]}.jsa"
 
 
 def _make() -> None:
@@ -63,7 +71,6 @@ def _make() -> None:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder goes
     place = _place()
-    place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:
         os.chdir(folder)
         os.environ["SPARK_SUBMIT_OPTS"] = f"-XX:TieredStopAtLevel=1 {QUIET} -XX:ArchiveClassesAtExit={folder}/made.jsa"
@@ -76,6 +83,8 @@ def _make() -> None:
         gateway.shutdown()
         gateway.proc.stdin.close()
         gateway.proc.wait()
+        for old in place.parent.glob("classes-*.jsa"):  # of another Java or Spark
+            old.unlink()
         Path("made.jsa").replace(place)
 
 

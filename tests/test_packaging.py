@@ -98,6 +98,17 @@ def test_every_script_finds_the_package_in_py_files(dist: Dist, tmp_path: Path) 
 
 
 @pytest.mark.spark
+def test_a_script_of_the_checkout_may_be_given_the_package_too(dist: Dist, tmp_path: Path) -> None:
+    script = tmp_path / "of_the_checkout.py"
+    start = f"import sys\nsys.path.insert(0, {str(package.CODE)!r})\nfrom sentiment.session import session\n"
+    script.write_text(f'{start}print("started", session("checkout", workers_need_package=True).version)\n', "utf-8")
+    on_a_cluster = ["--master", "local-cluster[1,1,1024]"]  # a local master would serve no files
+    done = submitted([*on_a_cluster, "--py-files", str(dist.folder / "sentiment.zip"), str(script)], tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "started " in done.stdout
+
+
+@pytest.mark.spark
 @pytest.mark.parametrize("form", FORMS)
 def test_spark_submit_runs_a_job_from_an_empty_folder(dist: Dist, tmp_path: Path, form: str) -> None:
     rows = [

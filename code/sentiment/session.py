@@ -58,9 +58,15 @@ def session(app: str, workers_need_package: bool = False) -> SparkSession:
     package = Path(sentiment.__file__).parent.parent
     if package.name.startswith(EMBEDDED_PREFIX):
         spark.sparkContext.addPyFile(str(package))
-    elif workers_need_package and package.is_dir():
+    elif workers_need_package and package.is_dir() and not _in_py_files(spark):
         spark.sparkContext.addPyFile(str(_zipped(package)))
     return spark
+
+
+def _in_py_files(spark: SparkSession) -> bool:
+    """Whether the caller gave spark-submit the packed package: Spark takes no second file of that name."""
+    given = spark.sparkContext.getConf().get("spark.submit.pyFiles") or ""
+    return "sentiment.zip" in {file.rpartition("/")[2] for file in given.split(",")}
 
 
 def _zipped(code: Path) -> Path:
