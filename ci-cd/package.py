@@ -14,7 +14,7 @@ import textwrap
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "code"))
-from sentiment.packing import zipped
+from sentiment.packing import NAME, zipped
 
 CODE = Path(__file__).resolve().parent.parent / "code"
 GATE = "ci-cd/promote-model.py"
@@ -72,7 +72,7 @@ def self_contained(script: str, source: str, package: bytes, folder: str = "code
 def contents(root: Path) -> dict[str, bytes]:
     """The zip and the self-contained scripts of the checkout at `root`, by name; Airflow stages them from here."""
     package = zipped(root / "code" / "sentiment")
-    made = {"sentiment.zip": package}
+    made = {NAME: package}
     for script in [*sorted((root / "code").glob("*.py")), root / GATE]:
         source = script.read_text(encoding="utf-8")
         made[script.name] = self_contained(script.name, source, package, script.parent.name).encode("utf-8")

@@ -4,6 +4,9 @@ import io
 import zipfile
 from pathlib import Path
 
+NAME = "sentiment.zip"
+"""Of the zip, as --py-files takes it."""
+
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 
 

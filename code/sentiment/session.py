@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pyspark.sql import SparkSession
 
 import sentiment
 from sentiment import emulator
-from sentiment.packing import zipped
+from sentiment.packing import NAME, zipped
 
 EMBEDDED_PREFIX = "sentiment-embedded-"  # how `make package` names the zip inside a self-contained script
 
@@ -66,17 +67,18 @@ def session(app: str, workers_need_package: bool = False) -> SparkSession:
 def _in_py_files(spark: SparkSession) -> bool:
     """Whether the caller gave spark-submit the packed package: Spark takes no second file of that name."""
     given = spark.sparkContext.getConf().get("spark.submit.pyFiles") or ""
-    return "sentiment.zip" in {file.rpartition("/")[2] for file in given.split(",")}
+    return NAME in {file.rpartition("/")[2] for file in given.split(",")}
 
 
+@cache
 def _zipped(code: Path) -> Path:
     """The package as a zip in a folder that goes with this process.
 
-    A second session in a process sends it again: Spark wants the same bytes then, and Python's caches may have come.
+    A second session in a process sends it again: a cluster takes no other file of that name, and no other bytes.
     """
     folder = tempfile.mkdtemp(prefix="sentiment-package-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = Path(folder, "sentiment.zip")
+    path = Path(folder, NAME)
     path.write_bytes(zipped(code / "sentiment"))
     return path
 
