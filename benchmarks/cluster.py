@@ -80,8 +80,8 @@ def on_cluster(bench: Contenders, splits: Path, heap: str) -> tuple[processes.Me
     finally:
         cluster.stop()
     if measured.exit_code:
-        logs = [bench.work / "cluster.log", bench.work / "cluster.out"]  # spark-submit has all of Python's on stdout
-        lines = [line for log in logs for line in log.read_text(errors="replace").splitlines()]
+        lines = (bench.work / "cluster.log").read_text(errors="replace").splitlines()
+        lines += measured.lines  # spark-submit has all of Python's on stdout
         errors = [line for line in lines if ": error: " in line]
         said = "\n".join(errors or [line for line in lines if " INFO " not in line])
         raise jobs.DataError(f"spark-submit ended with {measured.exit_code}: {said[-1500:]}")

@@ -23,15 +23,14 @@ QUIET = "-Xlog:disable"
 
 def options() -> str:
     """What a JVM wants to be told; nothing where there is no Java."""
-    try:
-        return f"-XX:SharedArchiveFile={_place()} {QUIET}"
-    except ServiceError:
-        return ""
+    place = _place()
+    return f"-XX:SharedArchiveFile={place} {QUIET}" if place else ""
 
 
 def making() -> "subprocess.Popen[bytes] | None":
     """The process that makes the file; None where there is one, or no Java."""
-    if not options() or _place().exists():
+    place = _place()
+    if place is None or place.exists():
         return None
     LOG.parent.mkdir(parents=True, exist_ok=True)
     with LOG.open("wb") as log:
@@ -53,8 +52,12 @@ def end(process: "subprocess.Popen[bytes]") -> None:
         print(f"no file of classes for the next run: its making ended with {process.returncode}, see {LOG}")
 
 
-def _place() -> Path:
-    binary = Path(java()).resolve()
+def _place() -> Path | None:
+    """Of the file for this Java and these jars; None without a Java."""
+    try:
+        binary = Path(java()).resolve()
+    except ServiceError:
+        return None
     jars = Path(pyspark.__file__).with_name("jars")
     newest = max(path.stat().st_mtime_ns for path in jars.iterdir())  # the JVM compares times too
     about = f"{binary} {binary.stat().st_mtime_ns} {jars} {newest}"
@@ -71,6 +74,7 @@ def _make() -> None:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder goes
     place = _place()
+    assert place is not None
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:
         os.chdir(folder)
         os.environ["SPARK_SUBMIT_OPTS"] = f"-XX:TieredStopAtLevel=1 {QUIET} -XX:ArchiveClassesAtExit={folder}/made.jsa"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import package
 import psutil
-import pytest
 from cluster_service import Cluster
 
 from sentiment import packing
@@ -41,10 +40,8 @@ def executors(cluster: Cluster) -> list[psutil.Process]:
     return found
 
 
-@pytest.fixture(scope="session")
-def lost_executor(cluster: Cluster, sample_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
-    """A training with two executors, one of which is killed as soon as a fit has begun."""
-    folder = tmp_path_factory.mktemp("lost-executor")
+def lost_executor(cluster: Cluster, sample_csv: Path, folder: Path) -> Training:
+    """A training in `folder` with two executors, one of which is killed as soon as a fit has begun."""
     packed = packing.zipped(package.CODE / "sentiment")
     script = package.self_contained(SCRIPT, (package.CODE / SCRIPT).read_text(encoding="utf-8"), packed)
     (folder / SCRIPT).write_text(script)

@@ -1,4 +1,4 @@
-"""One Spark session and one Kafka broker for the whole run, and small builders of tweets."""
+"""One Spark session, broker, Airflow, ... for all tests of a process, and small builders of tweets."""
 
 import csv
 import os
@@ -18,17 +18,11 @@ from broker import Broker
 from chaos import cluster as clusters
 from chaos.zoo import Zoo
 from cluster_service import Cluster
-from cluster_training import lost_executor
 from dataproc_server import Server
-from gcloud_training import gcloud_training
 from gcs_service import BINARY, Gcs, install, installed
 from local_gcs import start_gcs
 from pyspark.sql import DataFrame, SparkSession
-from second_way import second_way_in
 from services import LOCAL, free_port
-from started_jobs import dist
-
-__all__ = ["dist", "gcloud_training", "lost_executor", "second_way_in"]  # fixtures from the modules beside
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ["SENTIMENT_DRIVER_MEMORY"] = "2g"

@@ -1,13 +1,11 @@
 """A training job by the real gcloud, code, tweets and models on gs://, for test_dataproc_training.py."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import closing
 import jars
 import package
 import pytest
@@ -51,18 +49,14 @@ def shell_environment(gcs: Gcs, folder: Path) -> Iterator[dict[str, str]]:
         service.stop()
 
 
-@pytest.fixture(scope="session")
-def gcloud_training(gcs: Gcs, sample_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcloudTraining]:
-    """The training, as it is submitted to Google Cloud."""
-    if shutil.which("gcloud") is None:
-        pytest.skip(closing.GCLOUD)
-    folder = tmp_path_factory.mktemp("gcloud-training")
+def trained(gcs: Gcs, sample_csv: Path, folder: Path) -> GcloudTraining:
+    """The training, as it is submitted to Google Cloud, out of an empty folder."""
     packed = packing.zipped(package.CODE / "sentiment")
     (folder / SCRIPT).write_text(package.self_contained(SCRIPT, (package.CODE / SCRIPT).read_text(), packed))
     tweets = sample_csv.read_text(encoding="utf-8").splitlines(keepends=True)[:ROWS]
     (folder / "tweets.csv").write_text("".join(tweets), encoding="utf-8")
     with shell_environment(gcs, folder / "dataproc") as shell:
-        yield submitted(shell, folder)
+        return submitted(shell, folder)
 
 
 def submitted(shell: dict[str, str], folder: Path) -> GcloudTraining:

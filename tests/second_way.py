@@ -8,7 +8,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from services import ROOT
 
 
@@ -20,22 +19,16 @@ class SecondWay:
     printed: str
 
 
-@pytest.fixture(scope="session")
-def second_way_in(sample_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> SecondWay:
-    """2,000 generated tweets, preprocessed, divided and trained on, on one core."""
-    folder = tmp_path_factory.mktemp("second-way")
+def walked(folder: Path, tweets: Path) -> SecondWay:
+    """The file of tweets preprocessed, divided and trained on in an empty folder, on one core."""
     shutil.copytree(ROOT / "code", folder / "code", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "data_raw").mkdir()
-    shutil.copy(sample_csv, folder / "data_raw")
+    shutil.copy(tweets, folder / "data_raw")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     ours = ("MLFLOW_", "PYSPARK_", "SPARK_")  # what this process's own Spark and MLflow have set
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {"PATH": path, "PYSPARK_SUBMIT_ARGS": "--master local[1] pyspark-shell"}
     environment |= {"SPARK_SUBMIT_OPTS": os.environ["SPARK_SUBMIT_OPTS"]}  # conftest.py's, for speed
-    return _walked(folder, environment)
-
-
-def _walked(folder: Path, environment: dict[str, str]) -> SecondWay:
     command = ["bash", "-ec", "\n".join(_commands()[3:])]
     ended = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-2000:]

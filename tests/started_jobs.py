@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import package
-import pytest
 
 GATE = package.CODE.parent / package.GATE
 SCRIPTS = [*sorted(package.CODE.glob("*.py")), GATE]
@@ -61,10 +60,8 @@ if __name__ == "__main__":
 '''
 
 
-@pytest.fixture(scope="session")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Dist:
-    """The packed tree; the scripts of code/ lie apart from the package, as they do once they are uploaded."""
-    root = tmp_path_factory.mktemp("packaging")
+def packed_tree(root: Path) -> Dist:
+    """The tree packed into an empty folder; the scripts of code/ lie apart from the package, as once uploaded."""
     (root / "code").mkdir()
     for script in SCRIPTS:
         shutil.copy(script, root / "code")

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import supervisor
 from cluster_service import Cluster
-from cluster_training import Training, executors
+from cluster_training import executors, lost_executor
 from dataproc_server import Clients, Server, output, states, wait_for
 from dataproc_service import Dataproc
 from mlflow.tracking import MlflowClient
@@ -152,8 +152,10 @@ def test_a_dead_master_takes_the_workers_along_and_down_leaves_nothing(stack: St
 
 
 @pytest.mark.spark
-def test_an_executor_that_is_killed_while_it_trains_costs_nothing(lost_executor: Training) -> None:
-    found = lost_executor
+def test_an_executor_that_is_killed_while_it_trains_costs_nothing(
+    cluster: Cluster, sample_csv: Path, tmp_path: Path
+) -> None:
+    found = lost_executor(cluster, sample_csv, tmp_path)
     assert found.code == 0, found.said[-3000:]
     assert len(found.killed) == 1
     assert re.search(r"Lost executor \d", found.said), found.said[-3000:]

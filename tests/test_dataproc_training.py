@@ -2,19 +2,20 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from buckets import Store
-from gcloud_training import ROWS, GcloudTraining
+from gcloud_training import ROWS, trained
 from gcs_service import Gcs
 from mlflow.tracking import MlflowClient
 
 
 @pytest.mark.gcloud
 def test_gcloud_submits_a_training_that_reads_gs_and_registers_its_models(
-    gcs: Gcs, gcloud_training: GcloudTraining
+    gcs: Gcs, sample_csv: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    training = gcloud_training
+    training = trained(gcs, sample_csv, tmp_path_factory.mktemp("gcloud-training"))
     folder, place = training.folder, training.place
     assert "logisticregression: registering and reading back" in training.said.replace("twitter-sentiment-model-", "")
     assert "finished successfully" in training.said

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import package
 import pytest
-from started_jobs import FORMS, GATE, NAMES, SCRIPTS, Dist, run, submitted
+from started_jobs import FORMS, GATE, NAMES, SCRIPTS, Dist, packed_tree, run, submitted
 
 from sentiment import packing
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Dist:
+    return packed_tree(tmp_path_factory.mktemp("packaging"))
 
 
 def test_the_same_tree_gives_the_same_bytes_wherever_and_whenever_it_is_packed(tmp_path: Path) -> None:
@@ -98,14 +103,17 @@ def test_every_script_finds_the_package_in_py_files(dist: Dist, tmp_path: Path) 
 
 
 @pytest.mark.spark
-def test_a_script_of_the_checkout_may_be_given_the_package_too(dist: Dist, tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", [True, False], ids=["given the package too", "on its own"])
+def test_a_script_of_the_checkout_starts_sessions_on_a_cluster(dist: Dist, tmp_path: Path, given: bool) -> None:
     script = tmp_path / "of_the_checkout.py"
     start = f"import sys\nsys.path.insert(0, {str(package.CODE)!r})\nfrom sentiment.session import session\n"
-    script.write_text(f'{start}print("started", session("checkout", workers_need_package=True).version)\n', "utf-8")
+    once = 'print("started", session("checkout", workers_need_package=True).version)\n'
+    script.write_text(start + once + once, "utf-8")
     on_a_cluster = ["--master", "local-cluster[1,1,1024]"]  # a local master would serve no files
-    done = submitted([*on_a_cluster, "--py-files", str(dist.folder / "sentiment.zip"), str(script)], tmp_path)
+    with_package = ["--py-files", str(dist.folder / packing.NAME)] if given else []
+    done = submitted([*on_a_cluster, *with_package, str(script)], tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
-    assert "started " in done.stdout
+    assert done.stdout.count("started ") == 2
 
 
 @pytest.mark.spark

@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
-from second_way import SecondWay
+from second_way import SecondWay, walked
 
 from sentiment import datasets, evaluation, features, models, registry, tracking, training
 from sentiment.drift import bins
@@ -57,6 +57,11 @@ class Trained:
     def aliases(self) -> dict[str, str]:
         found = self.client.get_registered_model(f"{PREFIX}-best").aliases
         return {alias: str(version) for alias, version in found.items()}  # a database gives whole numbers
+
+
+@pytest.fixture(scope="module")
+def second_way_in(sample_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> SecondWay:
+    return walked(tmp_path_factory.mktemp("second-way"), sample_csv)
 
 
 @pytest.fixture(scope="module")
