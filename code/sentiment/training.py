@@ -1,6 +1,5 @@
 """Fit the classifiers on one shared feature table; what one fit needs of another is fitted once."""
 
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -135,16 +134,9 @@ class Trainer:
 
     def _calibrated(self, svc: Any) -> Any:
         """From the SVC's margin to a probability, fitted on margins of the fold that an SVC on the others gave."""
-
-        def score(train: DataFrame, held: DataFrame) -> DataFrame:
-            margins: DataFrame = svc.fit(train).transform(held)
-            return margins.select("label", models.MARGIN)
-
-        margins = self._held_out(score)
-        try:
-            return models.calibrator().fit(margins)
-        finally:
-            margins.unpersist()
+        train, held = self._one_fold_held_out()
+        margins = svc.fit(train).transform(held)  # not kept: a margin is made again as fast as it is read
+        return models.calibrator().fit(margins.select("label", models.MARGIN))
 
     def _rows_for_trees(self) -> DataFrame:
         """Training rows with tree features whose linear scores are out of fold; made once.
@@ -161,12 +153,12 @@ class Trainer:
         with self.steps.step("out-of-fold linear scores"), ThreadPoolExecutor(1) as beside:
             whole = beside.submit(models.naive_bayes().fit, self.train)
 
-            def score(train: DataFrame, held: DataFrame) -> DataFrame:
-                bayes = beside.submit(models.naive_bayes().fit, train)
-                inputs = models.tree_inputs(estimator.fit(train), bayes.result())
-                return PipelineModel(inputs).transform(held).select("label", HASH, models.TREE_FEATURES)
-
-            self._tree_rows = self._held_out(score)
+            train, held = self._one_fold_held_out()
+            bayes = beside.submit(models.naive_bayes().fit, train)
+            inputs = models.tree_inputs(estimator.fit(train), bayes.result())
+            scored = PipelineModel(inputs).transform(held).select("label", HASH, models.TREE_FEATURES)
+            self._tree_rows = scored.persist(StorageLevel.DISK_ONLY)
+            scored.count()
             self._tree_inputs = models.tree_inputs(refitted, whole.result())
             self._shift = self._measured_shift()
         return self._tree_rows
@@ -182,11 +174,9 @@ class Trainer:
             figures |= {f"linear_margin_mean_{name}": mean, f"linear_margin_sd_{name}": spread}
         return figures
 
-    def _held_out(self, score: Callable[[DataFrame, DataFrame], DataFrame]) -> DataFrame:
-        """The rows of one fold, scored by `score(train, held)`, which fits on the other folds; persisted, in order."""
-        rows = score(self.train.where(F.col(FOLD) != 0), self.train.where(F.col(FOLD) == 0))
-        rows.persist(StorageLevel.DISK_ONLY).count()
-        return rows
+    def _one_fold_held_out(self) -> tuple[DataFrame, DataFrame]:
+        """The training rows without one fold, and those of that fold."""
+        return self.train.where(F.col(FOLD) != 0), self.train.where(F.col(FOLD) == 0)
 
     def _pipeline(self, name: str, tail: list[Transformer]) -> PipelineModel:
         front = features.tokenising(with_statistics=name in models.TREES)
