@@ -42,7 +42,7 @@ from sentiment.gate import rules, validation  # noqa: E402
 from sentiment.gate.case import Case, Limits  # noqa: E402
 from sentiment.gate.trial import BATCH_ROWS, ROUNDS, Trial  # noqa: E402
 from sentiment.gate.versions import Version  # noqa: E402
-from sentiment.registry import CHALLENGER, CHAMPION  # noqa: E402
+from sentiment.roles import CHALLENGER, CHAMPION  # noqa: E402
 from sentiment.session import session  # noqa: E402
 from sentiment.splits import Splitting  # noqa: E402
 

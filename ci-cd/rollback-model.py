@@ -16,7 +16,7 @@ from sentiment import arguments, jobs, progress, tracking
 from sentiment.jobs import DataError
 from sentiment.live.entries import ROLLED_BACK, named
 from sentiment.live.ledger import Ledger, open_ledger
-from sentiment.registry import PREVIOUS
+from sentiment.roles import PREVIOUS
 
 
 def target(text: str) -> str:

@@ -27,7 +27,7 @@ from mlflow.exceptions import MlflowException
 
 from sentiment import arguments, flags, jobs, kafka_clients, objects, tracking
 from sentiment.jobs import DataError
-from sentiment.registry import CHAMPION
+from sentiment.roles import CHAMPION
 
 TEXTS = ("I love this wonderful day, thank you", "I hate this, so sad and sick", "just a day")
 PAUSE_SECONDS = 3.0

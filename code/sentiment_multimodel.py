@@ -9,9 +9,9 @@ except ModuleNotFoundError:
         "sentiment_multimodel.py: the package 'sentiment' is missing: submit dist/sentiment_multimodel.py instead, "
         "or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-from sentiment import arguments, cleaning, experiment, jobs, raw_tweets, splits, training_arguments
-from sentiment.progress import Progress
-from sentiment.session import session
+from sentiment import arguments, cleaning, jobs, raw_tweets, splits, training_arguments
+from sentiment.progress import Progress, workplace
+from sentiment.session import loading, session
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -30,10 +30,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     splitting = arguments.splitting(args)
-    with experiment.workplace() as work:
+    with workplace() as work:
         steps = Progress()
-        with steps.step("starting Spark"):
+        with steps.step("starting Spark"), loading("sentiment.experiment"):
             spark = session("sentiment_multimodel", workers_need_package=True)
+        from sentiment import experiment
+
         files = raw_tweets.find_files(spark, args.input)
         with steps.step(f"reading {len(files)} file(s) of {args.input}"):
             assessed = cleaning.assess(raw_tweets.read(spark, files)).persist()

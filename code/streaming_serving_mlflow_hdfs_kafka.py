@@ -15,8 +15,8 @@ except ModuleNotFoundError:
         "(make package writes both)"
     ) from None
 from sentiment import arguments, jobs, progress
-from sentiment.serving import cli, service
-from sentiment.session import session
+from sentiment.serving import cli
+from sentiment.session import loading, session
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -30,7 +30,11 @@ def main(argv: list[str] | None = None) -> None:
     """Serve until the stream is drained, told to end, or out of input."""
     serving = cli.settings(parse_args(argv))
     progress.start_logging()
-    service.serve(session("sentiment-serving", workers_need_package=True), serving)
+    with loading("sentiment.serving.service"):
+        spark = session("sentiment-serving", workers_need_package=True)
+    from sentiment.serving import service
+
+    service.serve(spark, serving)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ except ModuleNotFoundError:
         "train_and_log.py: the package 'sentiment' is missing: submit dist/train_and_log.py instead, "
         "or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-from sentiment import arguments, datasets, experiment, jobs, splits, storage, training_arguments
-from sentiment.progress import Progress
-from sentiment.session import session
+from sentiment import arguments, datasets, jobs, splits, storage, training_arguments
+from sentiment.progress import Progress, workplace
+from sentiment.session import loading, session
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -25,10 +25,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    with experiment.workplace() as work:
+    with workplace() as work:
         steps = Progress()
-        with steps.step("starting Spark"):
+        with steps.step("starting Spark"), loading("sentiment.experiment"):
             spark = session("train_and_log", workers_need_package=True)
+        from sentiment import experiment
+
         splitting = splits.read_report(spark, storage.join(args.data, datasets.SPLITS_REPORT))
         divided = {
             name: datasets.read_clean(spark, storage.join(args.data, name), "--data") for name in datasets.SPLIT_NAMES

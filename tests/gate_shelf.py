@@ -16,7 +16,7 @@ from pyspark.ml.feature import SQLTransformer, VectorAssembler
 
 from sentiment import features, registry, tracking
 from sentiment.gate.trial import Trial
-from sentiment.registry import CHALLENGER, CHAMPION
+from sentiment.roles import CHALLENGER, CHAMPION
 from sentiment.splits import Splitting
 
 HAPPY = "(text LIKE '%love%' OR text LIKE '%happy%' OR text LIKE '%great%')"

@@ -16,7 +16,9 @@ FOR_TRAINING = {"sklearn", "matplotlib"}
     [
         ("code/sample_tweets.py", "sentiment", {"pyspark", "mlflow", *FOR_TRAINING}),
         ("code/preprocess.py", "pyspark", {"mlflow", *FOR_TRAINING}),
-        ("code/streaming_serving_mlflow_hdfs_kafka.py", "mlflow", FOR_TRAINING),
+        ("code/train_and_log.py", "pyspark", {"mlflow", *FOR_TRAINING}),
+        ("code/sentiment_multimodel.py", "pyspark", {"mlflow", *FOR_TRAINING}),
+        ("code/streaming_serving_mlflow_hdfs_kafka.py", "sentiment", {"mlflow", *FOR_TRAINING}),
         ("ci-cd/rollback-model.py", "mlflow", FOR_TRAINING),
     ],
 )

@@ -4,7 +4,7 @@ import package
 import pytest
 from pyspark.sql import SparkSession
 
-from sentiment.session import session
+from sentiment.session import loading, session
 
 
 @pytest.mark.spark
@@ -17,3 +17,8 @@ def test_a_second_session_of_a_process_may_send_the_package_again(spark: SparkSe
         assert session("second", workers_need_package=True) is spark
     finally:
         cache.unlink()
+
+
+def test_what_cannot_be_loaded_beside_is_told() -> None:
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"), loading("sentiment.no_such_module"):
+        pass

@@ -1,9 +1,6 @@
 """One training from splits to registered models: what train_and_log.py and sentiment_multimodel.py both do."""
 
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,6 @@ from sentiment import (
     features,
     models,
     plots,
-    progress,
     registry,
     report,
     splits,
@@ -33,35 +29,8 @@ from sentiment.jobs import DataError
 from sentiment.live.ledger import Ledger, announce_best, open_ledger
 from sentiment.progress import Progress, log
 from sentiment.scores import Scores
-from sentiment.training import Options, Trained, Trainer
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Where a training takes its rows from and leaves its results, and what it trains."""
-
-    input: str
-    output: str
-    mlflow_uri: str
-    experiment: str
-    model_name: str
-    num_features: int
-    in_memory: bool
-    splitting: dict[str, Any]
-    options: Options
-    ledger: str = ""
-    keep_test: bool = False
-    """Leave the test split under `output` for the gate: `input` is raw tweets, not splits."""
-
-    @property
-    def best_name(self) -> str:
-        """The registered model that the best classifier becomes a version of."""
-        return f"{self.model_name}-{registry.BEST}"
-
-    @property
-    def splits(self) -> str:
-        """The folder with the test split that the gate will read."""
-        return storage.join(self.output, "splits") if self.keep_test else self.input
+from sentiment.training import Trained, Trainer
+from sentiment.training_arguments import Settings
 
 
 @dataclass
@@ -99,13 +68,14 @@ def train(spark: SparkSession, divided: dict[str, DataFrame], settings: Settings
         work: a local folder for files on their way to `settings.output`.
     """
     results = Results()
+    (work / "plots").mkdir()
     with ThreadPoolExecutor(2) as beside:  # MLflow takes seconds where it makes its database first
         counting = beside.submit(splits.count_labels, divided)
         waking = beside.submit(features.wake_workers, spark)
         with steps.step("checking the output and the registry"):
             storage.write_json(spark, storage.join(settings.output, "run.json"), {"state": "running"})
             client = tracking.connect(settings.mlflow_uri)
-            ledger = open_ledger(client, settings.best_name, settings.ledger)
+            ledger = open_ledger(client, settings.registered(registry.BEST), settings.ledger)
             ledger.check()
     try:
         waking.result()
@@ -116,18 +86,6 @@ def train(spark: SparkSession, divided: dict[str, DataFrame], settings: Settings
     if results.failed:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in results.failed.items())
         raise DataError(f"{len(results.failed)} of {len(settings.options.names)} classifiers failed ({reasons})")
-
-
-@contextmanager
-def workplace() -> Iterator[Path]:
-    """A local folder for a job's files, with its log (training.log) already open; removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="sentiment-training-") as folder:
-        progress.start_logging(Path(folder) / "training.log")
-        (Path(folder) / "plots").mkdir()
-        try:
-            yield Path(folder)
-        finally:
-            progress.start_logging()
 
 
 def _train(
@@ -236,13 +194,13 @@ class _Job:
         tags = {**self.tags, "classifier": best.name}
         results.best_version = self._register(registry.BEST, best.run_id, best.source, test, why, tags)
         results.best = best.name
-        name = self.settings.best_name
+        name = self.settings.registered(registry.BEST)
         results.best_aliases = announce_best(self.client, name, results.best_version, ledger)
 
     def _register(
         self, suffix: str, run_id: str, source: str, test: Scores, why: str, tags: dict[str, str] | None = None
     ) -> str:
-        name = f"{self.settings.model_name}-{suffix}"
+        name = self.settings.registered(suffix)
         with self.steps.step(f"{name}: registering and reading back"):
             version = registry.register(self.client, name, run_id, source, tags or self.tags, why)
             try:
@@ -289,7 +247,7 @@ def _leave_files(spark: SparkSession, settings: Settings, steps: Progress, work:
             logged.name: {
                 "run_id": logged.run_id,
                 "version": logged.version,
-                "name": f"{settings.model_name}-{logged.name}",
+                "name": settings.registered(logged.name),
             }
             for logged in results.logged
         },

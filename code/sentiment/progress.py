@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -67,3 +68,14 @@ def start_logging(file: Path | None = None) -> None:
         log.addHandler(handler)
     for chatty in ("alembic", "mlflow", "py4j", "matplotlib", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A local folder for a training's files, with its log (training.log) already open; removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="sentiment-training-") as folder:
+        start_logging(Path(folder, "training.log"))
+        try:
+            yield Path(folder)
+        finally:
+            start_logging()

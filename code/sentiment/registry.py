@@ -19,10 +19,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment.jobs import DataError
+from sentiment.roles import STAGES
 from sentiment.scores import Scores
 
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-STAGES = {CHAMPION: "Production", CHALLENGER: "Staging"}
 ARTIFACT = "model"
 BEST = "best"
 

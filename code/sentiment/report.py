@@ -11,7 +11,8 @@ from sentiment import registry, storage, tracking
 from sentiment.progress import Progress
 
 if TYPE_CHECKING:
-    from sentiment.experiment import Results, Settings
+    from sentiment.experiment import Results
+    from sentiment.training_arguments import Settings
 
 METRICS = ["dev_accuracy", "accuracy", "f1", "precision", "recall", "roc_auc", "log_loss", "fit_seconds"]
 
@@ -30,7 +31,7 @@ def table(settings: Settings, results: Results, steps: Progress) -> str:
         lines.append(f"{logged.name + mark:<20} {logged.version:>7} " + " ".join(figures))
     lines += [f"{name:<20} failed: {reason}" for name, reason in results.failed.items()]
     uri = tracking.without_secrets(settings.mlflow_uri)
-    best = f"{settings.model_name}-{registry.BEST}"
+    best = settings.registered(registry.BEST)
     lines += ["", "accuracy and the rest: test split; dev_accuracy chooses the best (*)"]
     if results.best:
         aliases = " and ".join(results.best_aliases)

@@ -1,10 +1,14 @@
 """The Spark session of every job: the same settings on a laptop and on a cluster."""
 
 import atexit
+import importlib
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -62,6 +66,15 @@ def session(app: str, workers_need_package: bool = False) -> SparkSession:
     elif workers_need_package and package.is_dir() and not _in_py_files(spark):
         spark.sparkContext.addPyFile(str(_zipped(package)))
     return spark
+
+
+@contextmanager
+def loading(module: str) -> Iterator[None]:
+    """Load a module that takes seconds while what happens inside, a JVM's start, takes them too."""
+    with ThreadPoolExecutor(1) as beside:
+        loaded = beside.submit(importlib.import_module, module)
+        yield
+        loaded.result()
 
 
 def _in_py_files(spark: SparkSession) -> bool:

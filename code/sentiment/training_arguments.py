@@ -1,12 +1,42 @@
-"""The arguments of a training, which both training jobs take. Apart, because what they become loads all of it."""
+"""The arguments of a training, which both training jobs take, and the settings that they become.
+
+Apart from the training itself, which takes seconds to load: a mistake in the arguments is told at once.
+"""
 
 import argparse
+from dataclasses import dataclass
 from typing import Any
 
-from sentiment import arguments, flags
-from sentiment.experiment import Settings
+from sentiment import arguments, flags, storage
 from sentiment.models import NAMES
 from sentiment.training import Options
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where a training takes its rows from and leaves its results, and what it trains."""
+
+    input: str
+    output: str
+    mlflow_uri: str
+    experiment: str
+    model_name: str
+    num_features: int
+    in_memory: bool
+    splitting: dict[str, Any]
+    options: Options
+    ledger: str = ""
+    keep_test: bool = False
+    """Leave the test split under `output` for the gate: `input` is raw tweets, not splits."""
+
+    @property
+    def splits(self) -> str:
+        """The folder with the test split that the gate will read."""
+        return storage.join(self.output, "splits") if self.keep_test else self.input
+
+    def registered(self, what: str) -> str:
+        """The registered model of a classifier, or of the best of them (registry.BEST)."""
+        return f"{self.model_name}-{what}"
 
 
 def add(parser: argparse.ArgumentParser) -> None:

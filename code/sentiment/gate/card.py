@@ -15,7 +15,7 @@ from sentiment.gate.case import Case, Findings
 from sentiment.gate.validation import SLICE_HELP
 from sentiment.gate.versions import Version
 from sentiment.jobs import DataError
-from sentiment.registry import CHALLENGER, CHAMPION
+from sentiment.roles import CHALLENGER, CHAMPION
 
 MARKDOWN, PAGE, PLOTS = "card.md", "card.html", "plots"
 

@@ -18,7 +18,8 @@ from sentiment.jobs import DataError
 from sentiment.live.entries import PROMOTED, Entry
 from sentiment.live.ledger import Ledger, open_ledger
 from sentiment.progress import Progress
-from sentiment.registry import CHALLENGER, CHAMPION, standing
+from sentiment.registry import standing
+from sentiment.roles import CHALLENGER, CHAMPION
 
 TRIAL_SECONDS = 900
 

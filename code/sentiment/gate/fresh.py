@@ -14,7 +14,7 @@ import psutil
 import sentiment
 from sentiment.gate import child
 from sentiment.gate.trial import Request, Trial
-from sentiment.registry import CHALLENGER
+from sentiment.roles import CHALLENGER
 
 SCREEN = 2  # the descriptor of stderr: what a script is read for goes to stdout
 LOG = "trial.log"

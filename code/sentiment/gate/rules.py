@@ -11,7 +11,7 @@ from sentiment.gate.comparison import Paired
 from sentiment.gate.validation import SLICES
 from sentiment.gate.versions import Version, split_differences
 from sentiment.live.entries import ROLLED_BACK
-from sentiment.registry import CHALLENGER, CHAMPION
+from sentiment.roles import CHALLENGER, CHAMPION
 
 RUN_METRICS = ["accuracy", "f1", "roc_auc", "log_loss"]
 MIN_SLICE_ROWS = 50

@@ -14,10 +14,11 @@ from sentiment import registry, storage, tracking
 from sentiment.gate import comparison, validation
 from sentiment.gate.versions import split_differences
 from sentiment.jobs import DataError
-from sentiment.registry import CHALLENGER, CHAMPION, ODD_TEXTS
+from sentiment.registry import ODD_TEXTS
+from sentiment.roles import CHALLENGER, CHAMPION
 from sentiment.scores import Array, Scores
-from sentiment.serving.models import PROBES, SPARK, Copies, Loaded, Registry, UnfitModelError
-from sentiment.serving.settings import ModelChoice
+from sentiment.serving.models import PROBES, Copies, Loaded, Registry, UnfitModelError
+from sentiment.serving.settings import SPARK, ModelChoice
 
 PLACE = "inner_place"
 BATCH_ROWS = 1_000

@@ -10,7 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sentiment.jobs import DataError
 from sentiment.progress import log
-from sentiment.registry import CHAMPION, STAGES, standing
+from sentiment.registry import standing
+from sentiment.roles import CHAMPION, STAGES
 from sentiment.tracking import brief
 
 NO_MODEL = "want a registered model, found none"

@@ -33,7 +33,7 @@ from sentiment.live.moves import HOLD_SECONDS, Mover
 from sentiment.live.records import GONE, Records
 from sentiment.pausing import pause
 from sentiment.progress import log
-from sentiment.registry import CHALLENGER, CHAMPION, PREVIOUS
+from sentiment.roles import CHALLENGER, CHAMPION, PREVIOUS
 from sentiment.tracking import brief
 
 PATIENCE_SECONDS = 30.0

@@ -8,7 +8,7 @@ from sentiment.live.aliases import Aliases
 from sentiment.live.entries import FOUND, Entry, described
 from sentiment.live.records import GONE, MOVED, Records
 from sentiment.pausing import pause
-from sentiment.registry import CHAMPION, PREVIOUS
+from sentiment.roles import CHAMPION, PREVIOUS
 
 HOLD_SECONDS = 15.0
 """A claim older than this moves nothing any more: less than what others wait."""

@@ -5,8 +5,7 @@ import os
 
 from sentiment.arguments import model_name, whole
 from sentiment.jobs import ArgumentsError
-from sentiment.registry import STAGES
-from sentiment.serving.models import PYFUNC, SPARK
+from sentiment.roles import STAGES
 from sentiment.serving.settings import (
     AT_LEAST_ONCE,
     CSV,
@@ -14,6 +13,8 @@ from sentiment.serving.settings import (
     FILE,
     FORMATS,
     KAFKA,
+    PYFUNC,
+    SPARK,
     ModelChoice,
     Serving,
     Sinks,

@@ -26,10 +26,9 @@ from sentiment.progress import log
 from sentiment.registry import ODD_TEXTS, standing
 from sentiment.serving import linear, pyfunc
 from sentiment.serving.linear import Linear
-from sentiment.serving.settings import ModelChoice
+from sentiment.serving.settings import PYFUNC, ModelChoice
 from sentiment.tracking import brief, java_line
 
-SPARK, PYFUNC = "spark", "pyfunc"
 MARK = ".whole"
 
 PROBES = [

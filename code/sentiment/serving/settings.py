@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+from sentiment.roles import CHAMPION
+
 KAFKA, FILE = "kafka", "file"
 CSV, CSV_HEADER, JSON, TEXT = "csv", "csv-header", "json", "text"
 FORMATS = [CSV, CSV_HEADER, JSON, TEXT]
 EXACTLY_ONCE, AT_LEAST_ONCE = "exactly-once", "at-least-once"
+SPARK, PYFUNC = "spark", "pyfunc"
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,9 @@ class ModelChoice:
 
     uri: str
     name: str
-    alias: str = "champion"
+    alias: str = CHAMPION
     version: str = ""
-    flavor: str = "spark"
+    flavor: str = SPARK
 
 
 @dataclass(frozen=True)
