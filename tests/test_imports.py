@@ -18,7 +18,7 @@ FOR_TRAINING = {"sklearn", "matplotlib"}
         ("code/preprocess.py", "pyspark", {"mlflow", *FOR_TRAINING}),
         ("code/train_and_log.py", "pyspark", {"mlflow", *FOR_TRAINING}),
         ("code/sentiment_multimodel.py", "pyspark", {"mlflow", *FOR_TRAINING}),
-        ("code/streaming_serving_mlflow_hdfs_kafka.py", "sentiment", {"mlflow", *FOR_TRAINING}),
+        ("code/streaming_serving_mlflow_hdfs_kafka.py", "pyspark", {"mlflow", *FOR_TRAINING}),
         ("ci-cd/rollback-model.py", "mlflow", FOR_TRAINING),
     ],
 )

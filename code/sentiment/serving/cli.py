@@ -5,7 +5,7 @@ import os
 
 from sentiment.arguments import model_name, whole
 from sentiment.jobs import ArgumentsError
-from sentiment.roles import STAGES
+from sentiment.roles import CHAMPION, STAGES
 from sentiment.serving.settings import (
     AT_LEAST_ONCE,
     CSV,
@@ -65,7 +65,7 @@ def add_text_limit(parser: argparse.ArgumentParser) -> None:
 
 def choice(args: argparse.Namespace) -> ModelChoice:
     """The model that the arguments name."""
-    alias = args.model_alias or _ALIASES[args.model_stage or "Production"]
+    alias = args.model_alias or _ALIASES.get(args.model_stage, CHAMPION)
     version = str(args.model_version) if args.model_version else ""
     return ModelChoice(args.mlflow_uri, args.model_name, alias, version, args.model_flavor)
 
