@@ -1,5 +1,6 @@
 """What a script loads before it does anything: libraries that it does not need cost its user seconds at every start."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -29,3 +30,12 @@ def test_a_script_loads_what_it_needs_and_no_more(script: str, needed: str, spar
     loaded = {line.rpartition("|")[2].strip() for line in told.splitlines()}
     assert needed in loaded
     assert not spared & loaded
+
+
+def test_mlflow_keeps_quiet_though_it_is_loaded_after_the_log_was_opened() -> None:
+    lines = ["import logging", "from sentiment import progress", "progress.start_logging()", "import mlflow"]
+    lines.append("print([logging.getLogger(name).getEffectiveLevel() for name in ('mlflow', 'alembic')])")
+    env = os.environ | {"PYTHONPATH": str(ROOT / "code")}
+    command = [sys.executable, "-c", "\n".join(lines)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+    assert done.stdout.strip() == str([logging.ERROR, logging.ERROR])

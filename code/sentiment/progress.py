@@ -1,6 +1,7 @@
 """What a job is doing and for how long, the same lines on a terminal and in a log file."""
 
 import logging
+import os
 import sys
 import tempfile
 import threading
@@ -66,6 +67,7 @@ def start_logging(file: Path | None = None) -> None:
     for handler in handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
         log.addHandler(handler)
+    os.environ["MLFLOW_LOGGING_LEVEL"] = "ERROR"  # an MLflow that is loaded later sets its loggers up by this
     for chatty in ("alembic", "mlflow", "py4j", "matplotlib", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
 
