@@ -92,7 +92,7 @@ chaos: ## Do every fault to a stream and see that no message is lost or doubled 
 	@local/setup.sh
 	PYTHONPATH=code:local:tests .venv/bin/python -m chaos $(ARGS)
 
-bench: ## Run all benchmarks (hours; ARGS="--only trees,swaps", "--short"), then write docs/performance.md
+bench: ## Run all benchmarks (two and a half hours; ARGS="--only trees,swaps", "--short"), then write docs/performance.md
 	@local/setup.sh
 	.venv/bin/python benchmarks/all.py $(ARGS)
 

@@ -111,7 +111,7 @@ def minutes(section: Section, args: argparse.Namespace) -> float:
     if args.short:
         return 2
     if section.name == "soak":
-        return float(args.soak_minutes) + 4
+        return float(args.soak_minutes) + 1
     return section.minutes
 
 
