@@ -95,7 +95,7 @@ def throughput(sections: Sections) -> Drawn:
 
 def _memory(name: str) -> Callable[[Sections], Drawn]:
     def draw(sections: Sections) -> Drawn:
-        data = {key: sections[name][key] for key in ("samples", "batch_curve")}
+        data = {key: sections[name][key] for key in ("samples", "batches", "batch_curve")}
         figure = Figure(figsize=(7, 2.6), layout="constrained")
         left, right = figure.subplots(1, 2)
         minutes = [sample["seconds"] / 60 for sample in data["samples"]]
@@ -106,9 +106,10 @@ def _memory(name: str) -> Callable[[Sections], Drawn]:
         left.set_xlabel("minutes")
         left.set_title("resident memory, MiB", loc="left")
         left.legend()
-        right.plot(data["batch_curve"], color=BLUE)
+        step = -(-data["batches"] // len(data["batch_curve"]))  # of many batches every step-th was kept
+        right.plot(range(0, data["batches"], step), data["batch_curve"], color=BLUE)
         right.set_ylim(bottom=0)
-        right.set_xlabel("batches, from the first to the last")
+        right.set_xlabel("batches")
         right.set_title("seconds of a batch", loc="left")
         return figure, data
 
