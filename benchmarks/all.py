@@ -110,9 +110,7 @@ def minutes(section: Section, args: argparse.Namespace) -> float:
     """How long a section will take, roughly."""
     if args.short:
         return 2
-    if section.name == "soak":
-        return float(args.soak_minutes) + 1
-    return section.minutes
+    return section.minutes + (args.soak_minutes if section.name == "soak" else 0)
 
 
 def main(argv: list[str] | None = None) -> None:

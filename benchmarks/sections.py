@@ -16,7 +16,7 @@ class Section:
         script: under benchmarks/.
         full: its arguments; {peer_limit}, {soak_minutes} and {model} stand for what `make bench` was told.
         short: arguments that go on top to have it done in a minute or so, for a trial: such figures mean nothing.
-        minutes: how long the full form takes on two cores, roughly.
+        minutes: how long the full form takes on two cores, roughly; beside those that a soak is told to last.
         data: whether it takes --data.
     """
 
@@ -119,7 +119,7 @@ SECTIONS = (
         "endurance.py",
         ("soak", "--prepared", "{model}", "--minutes", "{soak_minutes}", "--heap", "1g"),
         ("--minutes", "2", "--interval", "5"),
-        61,
+        1,
     ),
     Section(
         "set-up",
