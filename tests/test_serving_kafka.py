@@ -145,6 +145,22 @@ def test_an_older_driver_is_fenced(stage: Stage) -> None:
     assert stage.values() == expected(0, 1, 2)
 
 
+def test_an_older_driver_is_fenced_in_mid_send_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(_rows: SparkRows, _key: str) -> Any:
+        yield [b"k0"], [b"older"], ["s0"]
+        time.sleep(2)  # by then the broker has refused the first record
+        yield [b"k1"], [b"older"], ["s1"]
+
+    older = Sender(stage.query)
+    assert stage.send(older, 0)
+    assert stage.send(Sender(stage.query), 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(SparkRows, "records", slow)
+        with pytest.raises(LeaseLostError):
+            stage.send(older, 2)
+    assert stage.values() == expected(0, 1)
+
+
 def test_a_marker_that_the_broker_forgot_is_looked_for_in_the_topic(stage: Stage) -> None:
     assert stage.send(Sender(stage.query), 0)
     admin = AdminClient({"bootstrap.servers": stage.topic.bootstrap})

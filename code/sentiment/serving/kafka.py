@@ -134,10 +134,11 @@ class Sender:
             self._producer.send_offsets_to_transaction([place], group, PATIENCE_SECONDS)
             self._producer.commit_transaction(PATIENCE_SECONDS)  # its records are there, one request is left
         except KafkaException as error:
+            cause = self._cause(error)
             self.close()
-            if error.args[0].code() in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
+            if cause.code() in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
                 raise LeaseLostError("another driver sends to Kafka for this query") from None
-            raise KafkaSendError(f"Kafka at {marker.bootstrap}: {error.args[0].str()}") from None
+            raise KafkaSendError(f"Kafka at {marker.bootstrap}: {cause.str()}") from None
         except BaseException:
             self.close()  # the open transaction is aborted by whoever opens the producer next
             raise
@@ -185,6 +186,16 @@ class Sender:
             elif time.monotonic() - since > STALLED_SECONDS:
                 what = f"{left} records wait, and it has taken none for {STALLED_SECONDS} s"
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT, what))
+
+    def _cause(self, error: KafkaException) -> KafkaError:
+        """What went wrong: of a fenced producer produce() says only that it is beyond use, its other calls say why."""
+        cause: KafkaError = error.args[0]
+        if cause.code() == KafkaError._FATAL:
+            try:
+                self._producer.abort_transaction(PATIENCE_SECONDS)
+            except KafkaException as told:
+                cause = told.args[0]
+        return cause
 
     def _has_batch(self, batch: int, marker: Topic, since_ms: int | None) -> bool:
         place = self._committed(TopicPartition(marker.name, 0))
