@@ -16,14 +16,15 @@ import pytest
 import sentiment_multimodel
 import train_and_log
 from mlflow.tracking import MlflowClient
-from pyspark.ml.functions import vector_to_array
+from pyspark.ml.classification import LogisticRegressionModel
+from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from second_way import SecondWay, walked
 
 from sentiment import datasets, evaluation, features, models, registry, tracking, training
 from sentiment.drift import bins
-from sentiment.features import FOLD, FeatureTable
+from sentiment.features import FOLD, HASH, FeatureTable
 from sentiment.gate import validation, versions
 from sentiment.jobs import DataError
 from sentiment.progress import Progress
@@ -258,6 +259,33 @@ def test_no_row_is_scored_by_a_model_that_saw_it(spark: SparkSession) -> None:
     train, held = Trainer(FeatureTable(rows, [], 60), Options([]), Progress())._one_fold_held_out()
     assert sorted(int(row["id"]) for row in held.collect()) == list(range(0, 60, 3))
     assert sorted(int(row["id"]) for row in train.collect()) == [id_ for id_ in range(60) if id_ % 3]
+
+
+class Seeing:
+    """In the place of an SVC: keeps what it is fitted on and what it is asked."""
+
+    def fit(self, rows: DataFrame) -> "Seeing":
+        self.learned = [row["id"] for row in rows.collect()]
+        return self
+
+    def transform(self, rows: DataFrame) -> DataFrame:
+        self.asked = [row["id"] for row in rows.collect()]
+        sign = F.col("label") - 0.5
+        return rows.withColumn(models.MARGIN, array_to_vector(F.array(-sign, sign)))
+
+
+@pytest.mark.parametrize(("count", "least", "most"), [(200, 25, 75), (40_000, 1_800, 2_200)])
+def test_the_svc_is_calibrated_on_rows_that_it_never_saw(
+    spark: SparkSession, count: int, least: int, most: int
+) -> None:
+    rows = spark.range(count).withColumns({"split": F.lit("train"), HASH: F.xxhash64("id"), "label": F.col("id") % 2.0})
+    svc = Seeing()
+    tail: list[Any] = Trainer(FeatureTable(rows, [], count), Options([]), Progress())._calibrated(svc)
+    assert tail[0] is svc
+    assert isinstance(tail[1], LogisticRegressionModel)
+    assert tail[1].coefficients.toArray()[1] > 0
+    assert least <= len(svc.asked) <= most
+    assert sorted([*svc.learned, *svc.asked]) == list(range(count))
 
 
 def test_linear_classifiers_are_fitted_side_by_side_and_fail_alone(
