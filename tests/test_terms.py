@@ -38,18 +38,44 @@ def test_every_term_is_counted_once_per_text(texts: list[list[str]]) -> None:
     assert len(names) == len(counted)
 
 
-def test_what_is_counted_in_pieces_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = [["a", "b"], ["b"], ["a", "b"], ["c", "a", "b"], ["b", "b"]]
-    batches = [pa.record_batch({"tokens": joined(texts[start : start + 2])}) for start in (0, 2, 4)]
-    for piece_bytes, pieces in ((1, 3), (20, 2), (terms.COUNTED_BYTES, 1)):
-        monkeypatch.setattr(terms, "COUNTED_BYTES", piece_bytes)
-        found = list(terms.counted_in_pieces(iter(batches)))
-        assert len(found) == pieces
-        total: Counter[str] = Counter()
-        for piece in found:
-            total.update(dict(zip(piece["term"].to_pylist(), piece["rows"].to_pylist(), strict=True)))
-        assert total == Counter(term for words in texts for term in terms_of(words))
-    assert list(terms.counted_in_pieces(iter([]))) == []
+def in_pieces(texts: list[list[str]], buckets: int) -> list[pa.RecordBatch]:
+    batches = [pa.record_batch({"tokens": joined(texts[start : start + 2])}) for start in range(0, len(texts), 2)]
+    return list(terms.counted_in_pieces(iter(batches), buckets))
+
+
+def added_up(pieces: list[pa.RecordBatch], size: int = 100, least: int = 1) -> list[tuple[str, int]]:
+    found = list(terms.most_frequent(iter(pieces), size, least))
+    return [(row["term"], row["rows"]) for batch in found for row in batch.to_pylist()]
+
+
+@pytest.mark.parametrize("buckets", [1, 5])
+@pytest.mark.parametrize(("piece_bytes", "pieces"), [(1, 3), (20, 2), (terms.COUNTED_BYTES, 1)])
+def test_what_is_counted_in_pieces_adds_up_bucket_by_bucket(
+    monkeypatch: pytest.MonkeyPatch, piece_bytes: int, pieces: int, buckets: int
+) -> None:
+    texts = [["a", "b"], ["b"], ["a", "b"], ["c", "a", "ü", "b"], ["b", "b"]]
+    monkeypatch.setattr(terms, "COUNTED_BYTES", piece_bytes)
+    found = in_pieces(texts, buckets)
+    assert [piece["bucket"].to_pylist() for piece in found] == [list(range(buckets))] * pieces
+    sums = [added_up([piece.slice(bucket, 1) for piece in found]) for bucket in range(buckets)]
+    assert sum(map(bool, sums)) == min(buckets, 4)  # by first words, of which there are four
+    everything = [row for each in sums for row in each]
+    assert len({term for term, _ in everything}) == len(everything)
+    assert dict(everything) == Counter(term for words in texts for term in terms_of(words))
+
+
+def test_of_the_most_frequent_none_is_missing_that_is_as_frequent_as_the_last() -> None:
+    pieces = in_pieces([["a"], ["b"], ["a"], ["c"], ["b"], ["c"], ["d"], ["a"]], 1)
+    assert sorted(added_up(pieces, size=2)) == [("a", 3), ("b", 2), ("c", 2)]
+    assert added_up(pieces, size=1) == [("a", 3)]
+    assert sorted(added_up(pieces, size=4)) == [("a", 3), ("b", 2), ("c", 2), ("d", 1)]
+    assert sorted(added_up(pieces, size=4, least=2)) == [("a", 3), ("b", 2), ("c", 2)]
+    assert added_up(pieces, size=2, least=4) == []
+
+
+def test_of_no_rows_nothing_is_counted() -> None:
+    assert in_pieces([], 3) == []
+    assert added_up([]) == []
 
 
 @given(TEXTS)

@@ -21,6 +21,7 @@ Flags = npt.NDArray[np.bool_]
 COUNTED_BYTES = 16 * 2**20
 """Tokens that are counted at once: some 200 thousand tweets."""
 
+_COUNTS = pa.schema({"term": pa.string(), "rows": pa.int64()})
 _INTEGERS = pa.list_(pa.field("element", pa.int32(), nullable=False))
 _DOUBLES = pa.list_(pa.field("element", pa.float64(), nullable=False))
 _SPARSE = 0
@@ -117,24 +118,47 @@ class Vocabulary:
         return known, place_of_word, pairs, np.append(double, -1)
 
 
-def counted_in_pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def counted_in_pieces(batches: Iterable[pa.RecordBatch], buckets: int) -> Iterator[pa.RecordBatch]:
     """Terms and in how many rows of a piece they stand, piece by piece: a term comes once for each that has it.
+
+    They come packed, because Spark takes longer to pass on millions of terms one by one than they take to be counted:
+    a row per piece and bucket, columns bucket and packed. A term's bucket is its first word's, drawn by hash.
 
     Args:
         batches: one column, tokens, see `counted`.
+        buckets: how many of them.
     """
     waiting: list[pa.Array] = []
     for batch in batches:
         waiting.append(batch.column(0))
         if sum(tokens.nbytes for tokens in waiting) > COUNTED_BYTES:
-            yield counted(pa.concat_arrays(waiting))
+            yield _packed(counted(pa.concat_arrays(waiting)), buckets)
             waiting = []
     if waiting:
-        yield counted(pa.concat_arrays(waiting))
+        yield _packed(counted(pa.concat_arrays(waiting)), buckets)
+
+
+def most_frequent(batches: Iterable[pa.RecordBatch], size: int, least: int) -> Iterator[pa.RecordBatch]:
+    """The terms that stand in most rows: columns term and rows, in no order.
+
+    Args:
+        batches: what `counted_in_pieces` made, all rows of some buckets.
+        size: so many terms, and those that are as frequent as the last of them.
+        least: in how many rows a term must stand.
+    """
+    packed = [value.as_buffer() for batch in batches for value in batch["packed"]]
+    if not packed:
+        return
+    pieces = pa.Table.from_batches([pa.ipc.read_record_batch(buffer, _COUNTS) for buffer in packed])
+    total = pieces.group_by("term", use_threads=False).aggregate([("rows", "sum")]).rename_columns(_COUNTS.names)
+    rows = total["rows"].to_numpy()
+    if len(rows) > size:
+        least = max(least, int(np.partition(rows, -size)[-size]))
+    yield from total.filter(pa.array(rows >= least)).to_batches()
 
 
 def counted(tokens: pa.Array) -> pa.RecordBatch:
-    """Every term of some texts, and in how many of them it stands: columns term and rows.
+    """Every term of some texts: columns term, rows (in how many of them it stands) and hash (of its first word).
 
     Args:
         tokens: of each text, a space between them, which none holds.
@@ -144,13 +168,29 @@ def counted(tokens: pa.Array) -> pa.RecordBatch:
     known, word = encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
     both, pair = _pairs(word, row, len(known))
     pairs = pa.array(pair).dictionary_encode()
-    first, second = (known.take(pa.array(side)) for side in np.divmod(pairs.dictionary.to_numpy(), max(len(known), 1)))
+    first, second = np.divmod(pairs.dictionary.to_numpy(), max(len(known), 1))
+    joined = pc.binary_join_element_wise(known.take(pa.array(first)), known.take(pa.array(second)), " ")
     in_rows = [
         _rows_with(word, row, len(known)),
         _rows_with(pairs.indices.to_numpy(), row[1:][both], len(first)),
     ]
-    terms = pa.concat_arrays([known, pc.binary_join_element_wise(first, second, " ")])
-    return pa.record_batch({"term": terms, "rows": pa.array(np.concatenate(in_rows), pa.int64())})
+    hashed = pd.util.hash_array(known.to_numpy(zero_copy_only=False))  # the same in every process
+    columns = {
+        "term": pa.concat_arrays([known, joined]),
+        "rows": pa.array(np.concatenate(in_rows), pa.int64()),
+        "hash": pa.array(np.concatenate([hashed, hashed[first]])),
+    }
+    return pa.record_batch(columns)
+
+
+def _packed(counts: pa.RecordBatch, buckets: int) -> pa.RecordBatch:
+    """A row for each bucket: its number, and its terms and their rows in one value."""
+    bucket = counts["hash"].to_numpy() % buckets
+    in_order = counts.select(_COUNTS.names).take(pa.array(np.argsort(bucket, kind="stable")))
+    sizes = np.bincount(bucket, minlength=buckets)
+    starts = np.cumsum(sizes) - sizes
+    packed = [in_order.slice(start, size).serialize().to_pybytes() for start, size in zip(starts, sizes, strict=True)]
+    return pa.record_batch({"bucket": pa.array(range(buckets), pa.int32()), "packed": pa.array(packed, pa.binary())})
 
 
 def _words(tokens: pa.Array) -> tuple[pa.Array, Places]:

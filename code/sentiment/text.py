@@ -66,7 +66,7 @@ def tokens(text: str) -> str:
     not a ~a good ~good day ~day.
     """
     result = _replaced(f"coalesce({normalised(text)}, '')", _DROPPED, "")
-    result = _replaced(result, r"([^0-9 ])\1{2,}", "$1$1")
+    result = _replaced(result, r"([^0-9 ])\1\1+", "$1$1")
     follower = f"({_WORD}+ *)"
     negation = rf"{_NEGATION_BEGINS}(?<!{_WORD})({_NEGATION} +){follower}{follower}?{follower}?"
     result = _replaced(result, negation, f"$1$2 {NEGATED}$2$3 {NEGATED}$3$4 {NEGATED}$4")
