@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import features
-from sentiment.features import COUNTS, FEATURES, STATISTICS, TERMS, TOKENS
+from sentiment.features import COUNTS, FEATURES, FOLD, HASH, STATISTICS, TERMS, TOKENS
 from sentiment.jobs import DataError
 
 pytestmark = pytest.mark.spark
@@ -100,6 +100,16 @@ def test_the_table_holds_what_the_registered_pipeline_makes_of_the_same_texts(cl
             assert row[column].toArray() == pytest.approx(same[column].toArray(), abs=1e-15)
         assert (row[FEATURES].indices == same[FEATURES].indices).all()
     assert sum(row[FEATURES].numNonzeros() for row in made) > 30
+
+
+def test_texts_of_the_same_tokens_are_in_the_same_fold(clean_tweets: Build) -> None:
+    train = [(spelt, 1.0) for place in range(12) for spelt in (f"it's word{place} soo", f"Its  WORD{place} soooo")]
+    divided = {"train": clean_tweets(train), "dev": clean_tweets([("a", 0.0)]), "test": clean_tweets([("b", 0.0)])}
+    table = features.build(divided, 24, 100, 3, "s", in_memory=True, for_trees=False)
+    folds = {int(row["id"]): (row[HASH], row[FOLD]) for row in table.split("train").collect()}
+    assert [folds[place] for place in range(0, 24, 2)] == [folds[place] for place in range(1, 24, 2)]
+    assert len({drawn for drawn, _ in folds.values()}) == 12
+    assert {fold for _, fold in folds.values()} == {0, 1, 2}
 
 
 def test_the_first_and_last_stage_keep_the_caller_s_columns_and_drop_the_inner_ones(spark: SparkSession) -> None:

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StructField, StructType
 
-from sentiment import splits, terms, text
+from sentiment import terms, text
 from sentiment.jobs import DataError
 from sentiment.terms import Doubles, Vocabulary
 
@@ -115,7 +115,7 @@ def build(
         divided: clean tweets (id, text, label) by the name of the split.
         train_rows: how many rows the train split has.
         num_features: the most frequent unigrams and bigrams to keep, out of those in two train rows or more.
-        folds: number of folds, drawn by hash of the text.
+        folds: number of folds, drawn by hash of the tokens.
         salt: of that hash.
         in_memory: keep the table in executor memory (what does not fit goes to disk) instead of on disk alone.
         for_trees: with inner_statistics and inner_counts, which nobody else needs.
@@ -194,19 +194,19 @@ def _inverse_frequencies(frequencies: dict[str, int], train_rows: int) -> Double
 
 
 def _tokenised(rows: DataFrame, folds: int, salt: str, with_statistics: bool) -> DataFrame:
-    """The rows with inner_tokens, a space between, inner_hash, inner_fold; inner_statistics if wanted.
+    """The rows with inner_tokens, a space between, inner_hash of these, inner_fold; inner_statistics if wanted.
 
     Text is left to dev and test alone.
     """
-    # In one go, because hash and tokens begin alike, and Spark normalises the text once for both.
-    made = rows.withColumns({TOKENS: F.expr(text.tokens("text")), HASH: splits.hashed(salt)})
-    made = made.withColumn(FOLD, F.pmod(F.xxhash64(F.lit("fold"), HASH), F.lit(folds)).cast("int"))
+    made = rows.withColumn(TOKENS, F.expr(text.tokens("text")))
     if with_statistics:
         figures = {name: F.expr(sql) for name, sql in _statistics("text").items()}
         made = VectorAssembler(inputCols=list(figures), outputCol=STATISTICS).transform(made.withColumns(figures))
         made = made.drop(*figures)
     shown = F.when(F.col("split") != "train", F.col("text"))
-    return made.withColumns({"text": shown, TOKENS: F.array_join(TOKENS, " ")})
+    made = made.withColumns({"text": shown, TOKENS: F.array_join(TOKENS, " ")})
+    made = made.withColumn(HASH, F.xxhash64(F.lit(salt), TOKENS))
+    return made.withColumn(FOLD, F.pmod(F.xxhash64(F.lit("fold"), HASH), F.lit(folds)).cast("int"))
 
 
 def _vectorised(tokenised: DataFrame, known: Vocabulary, with_counts: bool) -> DataFrame:
