@@ -98,10 +98,11 @@ def ended(process: subprocess.Popen[bytes]) -> int:
 
 
 def revision() -> str:
-    """The commit that is measured, with a + where files differ from it."""
+    """The commit that is measured, with a + where files differ from it; the published figures are none of them."""
     git = ["git", "-C", str(ROOT)]
     head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    code = ["status", "--porcelain", "--", "code", "benchmarks", "requirements.txt"]
+    figures = ":!benchmarks/published.json"  # --resume writes there, section by section
+    code = ["status", "--porcelain", "--", "code", "benchmarks", "requirements.txt", figures]
     changed = subprocess.run([*git, *code], capture_output=True, text=True, check=False)
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
 

@@ -106,6 +106,25 @@ def test_figures_are_written_down_after_each_section(sections: Path, monkeypatch
     assert list(kept(sections.parent)[1]["sections"]) == ["good"]
 
 
+def test_a_revision_is_marked_where_what_is_measured_differs_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "code").mkdir()
+    published, job = tmp_path / "benchmarks" / "published.json", tmp_path / "code" / "job.py"
+    for path in (published, job):
+        path.write_text("1")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@127.0.0.1"]
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "first"]):
+        subprocess.run([*git, *command], check=True)
+    monkeypatch.setattr(bench_all, "ROOT", tmp_path)
+    head = subprocess.check_output([*git, "rev-parse", "--short", "HEAD"], text=True).strip()
+    published.write_text("2")
+    assert bench_all.revision() == head
+    job.write_text("2")
+    assert bench_all.revision() == f"{head}+"
+
+
 def test_a_section_ends_with_the_run_that_started_it() -> None:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     before = signal.signal(signal.SIGALRM, record.end_cleanly)
