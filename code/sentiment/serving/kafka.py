@@ -190,7 +190,7 @@ class Sender:
     def _cause(self, error: KafkaException) -> KafkaError:
         """What went wrong: of a fenced producer produce() says only that it is beyond use, its other calls say why."""
         cause: KafkaError = error.args[0]
-        if cause.code() == KafkaError._FATAL:
+        if cause.code() == KafkaError._FATAL and self._producer is not None:
             try:
                 self._producer.abort_transaction(PATIENCE_SECONDS)
             except KafkaException as told:
