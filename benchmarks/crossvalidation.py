@@ -20,7 +20,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "code")]
 
 from pyspark.ml.evaluation import BinaryClassificationEvaluator  # noqa: E402
 from pyspark.sql import DataFrame  # noqa: E402
-from pyspark.sql import functions as F  # noqa: E402, N812
 
 from benchmarks import record  # noqa: E402
 from sentiment import arguments, cleaning, features, jobs, models, raw_tweets, splits, training  # noqa: E402
@@ -71,7 +70,7 @@ def searched(made: features.FeatureTable, name: str, folds: int) -> dict[str, fl
     plain_seconds = plain.fit(name).seconds
     whole = searching.fit(name).seconds
 
-    number = F.pmod(F.xxhash64(F.lit("cv"), features.HASH), F.lit(folds))
+    number = features.drawn("cv", folds)
     evaluator = BinaryClassificationEvaluator(rawPredictionCol=spec.estimator.getRawPredictionCol())
     fits = scores = cached = 0.0
     for fold in range(folds):

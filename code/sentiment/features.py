@@ -14,7 +14,7 @@ from pyspark.ml import Transformer
 from pyspark.ml.feature import CountVectorizerModel, IDFModel, Normalizer, SQLTransformer, VectorAssembler
 from pyspark.ml.linalg import VectorUDT
 from pyspark.mllib.linalg import Vectors
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StructField, StructType
 
@@ -133,6 +133,11 @@ def build(
     return FeatureTable(table, vectorisers(rows.sparkSession, frequencies, train_rows), train_rows)
 
 
+def drawn(draw: str, parts: int) -> Column:
+    """A whole number from 0 to `parts` - 1 by inner_hash; what `draw` names is independent of every other draw."""
+    return F.pmod(F.xxhash64(F.lit(draw), HASH), F.lit(parts)).cast("int")
+
+
 def wake_workers(spark: SparkSession) -> None:
     """Start the Python workers that `build` needs, which take seconds to come up."""
     cores = spark.sparkContext.defaultParallelism
@@ -206,7 +211,7 @@ def _tokenised(rows: DataFrame, folds: int, salt: str, with_statistics: bool) ->
     shown = F.when(F.col("split") != "train", F.col("text"))
     made = made.withColumns({"text": shown, TOKENS: F.array_join(TOKENS, " ")})
     made = made.withColumn(HASH, F.xxhash64(F.lit(salt), TOKENS))
-    return made.withColumn(FOLD, F.pmod(F.xxhash64(F.lit("fold"), HASH), F.lit(folds)).cast("int"))
+    return made.withColumn(FOLD, drawn("fold", folds))
 
 
 def _vectorised(tokenised: DataFrame, known: Vocabulary, with_counts: bool) -> DataFrame:

@@ -128,14 +128,8 @@ def counted_in_pieces(batches: Iterable[pa.RecordBatch], buckets: int) -> Iterat
         batches: one column, tokens, see `counted`.
         buckets: how many of them.
     """
-    waiting: list[pa.Array] = []
-    for batch in batches:
-        waiting.append(batch.column(0))
-        if sum(tokens.nbytes for tokens in waiting) > COUNTED_BYTES:
-            yield _packed(counted(pa.concat_arrays(waiting)), buckets)
-            waiting = []
-    if waiting:
-        yield _packed(counted(pa.concat_arrays(waiting)), buckets)
+    for piece in _pieces(batches):
+        yield _packed(counted(piece), buckets)
 
 
 def most_frequent(batches: Iterable[pa.RecordBatch], size: int, least: int) -> Iterator[pa.RecordBatch]:
@@ -181,6 +175,18 @@ def counted(tokens: pa.Array) -> pa.RecordBatch:
         "hash": pa.array(np.concatenate([hashed, hashed[first]])),
     }
     return pa.record_batch(columns)
+
+
+def _pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Array]:
+    """The first column in pieces of a little more than COUNTED_BYTES."""
+    waiting: list[pa.Array] = []
+    for batch in batches:
+        waiting.append(batch.column(0))
+        if sum(tokens.nbytes for tokens in waiting) > COUNTED_BYTES:
+            yield pa.concat_arrays(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_arrays(waiting)
 
 
 def _packed(counts: pa.RecordBatch, buckets: int) -> pa.RecordBatch:

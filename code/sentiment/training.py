@@ -23,6 +23,7 @@ FOLDS = 3
 
 Stacking (Wolpert 1992) on one fold instead of on all three costs a third of the fits, and trees a third of the rows.
 Accuracy on dev and test rows, all three folds against the mean of each alone: forest 0.815 and 0.814, GBT 0.814 both.
+That was with folds by hash of the text. By hash of the tokens each alone gives 0.813 and 0.811, with the same log loss.
 """
 
 CALIBRATION_ROWS = 2_000
@@ -131,8 +132,7 @@ class Trainer:
             foldCol=CV_FOLD,
             parallelism=PARALLEL_FITS,
         )
-        drawn = rows.withColumn(CV_FOLD, F.pmod(F.xxhash64(F.lit("cv"), HASH), F.lit(folds)).cast("int"))
-        figures = search.fit(drawn).avgMetrics
+        figures = search.fit(rows.withColumn(CV_FOLD, features.drawn("cv", folds))).avgMetrics
         best = max(range(len(grid)), key=lambda place: figures[place])
         found: dict[str, Any] = {f"cv_{param.name}": value for param, value in grid[best].items()}
         return spec.estimator.copy(grid[best]), found | {"cv_folds": folds, "cv_roc_auc": round(figures[best], 6)}
@@ -149,8 +149,7 @@ class Trainer:
     def _kept_for_calibration(self) -> tuple[DataFrame, DataFrame]:
         """The training rows that the SVC learns from, and those that it is calibrated on."""
         share = min(CALIBRATION_ROWS / self.table.train_rows, 0.25)
-        place = F.pmod(F.xxhash64(F.lit("calibration"), HASH), F.lit(1_000_000))
-        kept = place < F.lit(round(share * 1_000_000))
+        kept = features.drawn("calibration", 1_000_000) < round(share * 1_000_000)
         return self.train.where(~kept), self.train.where(kept)
 
     def _rows_for_trees(self) -> DataFrame:
