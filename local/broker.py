@@ -3,7 +3,6 @@
 import base64
 import logging
 import re
-import signal
 import socket
 import struct
 import subprocess
@@ -114,11 +113,11 @@ class Broker:
 
     def freeze(self) -> None:
         """SIGSTOP: connections stay open and nothing answers. `thaw` ends it."""
-        self.daemon.signal(signal.SIGSTOP)
+        self.daemon.freeze()
 
     def thaw(self) -> None:
         """SIGCONT."""
-        self.daemon.signal(signal.SIGCONT)
+        self.daemon.thaw()
 
     def make_topics(self, topics: Mapping[str, int], config: Mapping[str, str] | None = None) -> None:
         """Make the topics (name to number of partitions) that are not there yet."""

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from typing import Any
 
 import psutil
@@ -254,6 +254,23 @@ class Daemon:
         self.pid_file.unlink(missing_ok=True)
         return clean
 
+    def freeze(self) -> None:
+        """SIGSTOP; returns when every thread has stopped: one that has not yet been told still answers. `thaw` ends it.
+
+        Raises:
+            ServiceError: there is no process, or it goes on for STOP_SECONDS.
+        """
+        self.signal(SIGSTOP)
+        until = time.monotonic() + STOP_SECONDS
+        while not ((pid := self.pid()) and _is_stopped(pid)):
+            if pid is None or time.monotonic() > until:
+                raise ServiceError(f"{self.name}: want a process that SIGSTOP stops, found {pid or 'none'}")
+            time.sleep(POLL_SECONDS / 10)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self.signal(SIGCONT)
+
     def kill(self) -> None:
         """SIGKILL, as a crash would; returns when the process is gone."""
         self.signal(SIGKILL)
@@ -291,6 +308,18 @@ def _identity(pid: int) -> str | None:
         return None if Path("/proc/self/stat").exists() else _identity_by_ps(pid)
     state, began = fields[0], fields[19]  # began: in ticks since the machine was booted
     return None if state in "ZX" and threads < 2 else f"{boot} {began}"
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether no thread of a living process goes on; where there is no /proc, whether the process says so of itself."""
+    try:
+        threads = [
+            (thread / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+            for thread in Path(f"/proc/{pid}/task").iterdir()
+        ]
+    except OSError:  # a thread has ended since the list was made, so one went on
+        return not Path("/proc/self/stat").exists() and psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    return set(threads) == {"T"}
 
 
 def _identity_by_ps(pid: int) -> str | None:

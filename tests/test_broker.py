@@ -181,6 +181,27 @@ def test_a_process_that_ignores_sigterm_is_killed_in_the_end(daemon: Daemon) -> 
     assert daemon.pid() is None
 
 
+def test_nothing_goes_on_once_a_process_is_frozen(daemon: Daemon) -> None:
+    busy = "while True: hashlib.md5(bytes(10_000)); os.write(1, b'.')"  # without the interpreter's lock, as in a JVM
+    threads = f"for _ in range(4): threading.Thread(target=exec, args=({busy!r}, globals())).start()"
+    daemon.start([sys.executable, "-c", f"import hashlib, os, threading\n{threads}"])
+    size = 0
+    for _ in range(50):
+        daemon.freeze()
+        frozen = daemon.log_file.stat().st_size
+        time.sleep(0.01)
+        assert daemon.log_file.stat().st_size == frozen
+        daemon.thaw()
+        until = time.monotonic() + 20
+        while (now := daemon.log_file.stat().st_size) <= max(size, frozen):
+            assert time.monotonic() < until
+            time.sleep(0.001)
+        size = now
+    daemon.kill()
+    with pytest.raises(ServiceError, match=r"^sleeper: want a process that SIGSTOP stops, found none$"):
+        daemon.freeze()
+
+
 def test_a_log_of_the_time_before_is_kept(daemon: Daemon) -> None:
     for word in ("first", "second"):
         daemon.start([sys.executable, "-c", f"print('{word}')"])
