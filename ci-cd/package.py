@@ -10,7 +10,6 @@ import base64
 import hashlib
 import os
 import sys
-import textwrap
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "code"))
@@ -64,9 +63,14 @@ def self_contained(script: str, source: str, package: bytes, folder: str = "code
     header = HEADER.format(
         source=f"{folder}/{script}",
         digest=hashlib.sha256(package).hexdigest()[:12],
-        encoded="\n".join(textwrap.wrap(base64.b64encode(package).decode("ascii"), 116)),
+        encoded=_in_lines(base64.b64encode(package).decode("ascii")),
     )
     return "".join(lines[:end]) + header + "".join(lines[end:])
+
+
+def _in_lines(text: str, width: int = 116) -> str:
+    """Characters without spaces, so many a line: `textwrap` takes two seconds for it, in search of words."""
+    return "\n".join(text[start : start + width] for start in range(0, len(text), width))
 
 
 def contents(root: Path) -> dict[str, bytes]:
