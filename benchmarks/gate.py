@@ -39,7 +39,8 @@ from sentiment import (  # noqa: E402
     training,
 )
 from sentiment.gate import rules, validation  # noqa: E402
-from sentiment.gate.case import Case, Limits  # noqa: E402
+from sentiment.gate.case import Case  # noqa: E402
+from sentiment.gate.settings import Limits  # noqa: E402
 from sentiment.gate.trial import BATCH_ROWS, ROUNDS, Trial  # noqa: E402
 from sentiment.gate.versions import Version  # noqa: E402
 from sentiment.roles import CHALLENGER, CHAMPION  # noqa: E402

@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "code"))
 try:
@@ -22,8 +22,10 @@ except ModuleNotFoundError:
         "dist/promote-model.py instead, or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
 from sentiment import arguments, flags, jobs, objects, progress
-from sentiment.gate import case, decision
-from sentiment.gate.decision import Outcome, Settings
+from sentiment.gate.settings import TRIAL_SECONDS, Limits, Settings
+
+if TYPE_CHECKING:
+    from sentiment.gate.decision import Outcome
 
 KEPT = 3
 
@@ -55,7 +57,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--trial-seconds",
         type=flags.whole(1),
-        default=decision.TRIAL_SECONDS,
+        default=TRIAL_SECONDS,
         help="after which the scoring process is stopped, and the rule loads fails",
     )
     args = parser.parse_args(argv)
@@ -66,7 +68,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
-    limits = case.Limits()
+    limits = Limits()
     parser.add_argument(
         "--min-accuracy", type=flags.share, default=limits.min_accuracy, help="accuracy on the validation rows"
     )
@@ -126,7 +128,7 @@ def settings(args: argparse.Namespace) -> Settings:
         version=str(args.model_version or ""),
         ledger=args.ledger or "",
         validation_data=args.validation_data or "",
-        limits=case.Limits(
+        limits=Limits(
             args.min_accuracy,
             args.max_regression,
             args.max_slice_regression,
@@ -141,7 +143,7 @@ def settings(args: argparse.Namespace) -> Settings:
     )
 
 
-def told(outcome: Outcome, dry_run: bool) -> Iterator[str]:
+def told(outcome: "Outcome", dry_run: bool) -> Iterator[str]:
     """The lines to print."""
     if not outcome.findings.verdicts:
         yield f"kept: version {outcome.challenger} is the champion already"
@@ -149,7 +151,7 @@ def told(outcome: Outcome, dry_run: bool) -> Iterator[str]:
     overruled = [verdict.rule for verdict in outcome.overruled]
     for verdict in outcome.findings.verdicts:
         word = verdict.verdict
-        if verdict.verdict == case.FAILED:
+        if verdict in outcome.findings.failed:
             word = "overruled" if verdict.rule in overruled else "kept"
         yield f"{word}: {verdict.rule}: {verdict.reason}"
     for verdict in outcome.refused:
@@ -165,7 +167,7 @@ def told(outcome: Outcome, dry_run: bool) -> Iterator[str]:
         yield f"promoted: version {outcome.challenger} is the champion (entry {outcome.entry.number}{before})"
 
 
-def decided(outcome: Outcome, dry_run: bool, lines: list[str]) -> dict[str, Any]:
+def decided(outcome: "Outcome", dry_run: bool, lines: list[str]) -> dict[str, Any]:
     """The decision for programs."""
     return {
         "promoted": outcome.promotes and not dry_run,
@@ -177,6 +179,8 @@ def decided(outcome: Outcome, dry_run: bool, lines: list[str]) -> dict[str, Any]
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    from sentiment.gate import decision
+
     progress.start_logging()
     verdict = objects.folder_at(args.verdict, "--verdict") if args.verdict else ""
     outcome = decision.promote(settings(args), progress.Progress())

@@ -14,10 +14,10 @@ except ModuleNotFoundError:
         "drift_report.py: the package 'sentiment' is missing: submit dist/drift_report.py instead, "
         "or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-from sentiment import arguments, flags, jobs, tracking
-from sentiment.drift import cli, counting, profiles, report, windows
+from sentiment import arguments, flags, jobs
+from sentiment.drift import cli, windows
 from sentiment.progress import Progress, start_logging
-from sentiment.session import session
+from sentiment.session import loading, session
 
 DRIFTED = 3
 
@@ -43,10 +43,15 @@ def main(argv: list[str] | None = None) -> None:
     start_logging()
     steps = Progress()
     with steps.step("reading the training profile"):
+        from sentiment import tracking
+        from sentiment.drift import profiles
+
         client = tracking.connect(args.mlflow_uri)
         profile = profiles.read(client, args.model_name, str(args.model_version or ""))
-    with steps.step("starting Spark"):
+    with steps.step("starting Spark"), loading("sentiment.drift.report"):
         spark = session("drift_report")
+    from sentiment.drift import counting, report
+
     with steps.step(f"counting the rows of version {profile.version}"):
         spans = windows.spans(args.until or datetime.now(UTC).replace(microsecond=0), rule)
         counted = counting.count(spark, args.input, spans, profile.features, profile.model, profile.version)

@@ -13,11 +13,11 @@ except ModuleNotFoundError:
         "score_batch.py: the package 'sentiment' is missing: submit dist/score_batch.py instead, "
         "or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-from sentiment import arguments, jobs, storage, tracking
+from sentiment import arguments, jobs, storage
 from sentiment.progress import Progress, start_logging
-from sentiment.serving import cli, models, rescoring
+from sentiment.serving import cli, rescoring
 from sentiment.serving.settings import CSV, FORMATS
-from sentiment.session import session
+from sentiment.session import loading, session
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -45,8 +45,11 @@ def main(argv: list[str] | None = None) -> None:
     steps = Progress()
     output = args.output_path.rstrip("/")
     choice = cli.choice(args)
-    with steps.step("starting Spark"):
+    with steps.step("starting Spark"), loading("sentiment.serving.models"):
         spark = session("score_batch", workers_need_package=True)
+    from sentiment import tracking
+    from sentiment.serving import models
+
     scratch = storage.join(output, "_staging", f"model-{uuid.uuid4().hex[:8]}")
     with steps.step("reading the model"):
         registry = models.Registry(tracking.client(choice.uri), choice)

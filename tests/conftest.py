@@ -31,8 +31,9 @@ os.environ["NO_GCE_CHECK"] = "true"
 # (mlflow and pyspark: 5.1 s of a core, 1.8 s when they are kept).
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-# Tests are many short jobs: the second compiler costs more than it gives (64 s instead of 100 s for four files).
-os.environ["SPARK_SUBMIT_OPTS"] = f"-XX:TieredStopAtLevel=1 {class_archive.options()}"
+# Tests are many short jobs: the second compiler costs more than it gives (64 s instead of 100 s for four files). Alone
+# the first one gets room for 48 MB of code, which the session of a run fills, so that code goes and is made anew.
+os.environ["SPARK_SUBMIT_OPTS"] = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m {class_archive.options()}"
 # A script that starts us in the background has us ignore SIGINT, and all that we start and interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,8 +13,9 @@ from gate_shelf import SCORES, Shelf, rows, write_splits
 from pyspark.sql import SparkSession
 
 from sentiment.gate import decision, fresh, trial
-from sentiment.gate.case import LEFT_OUT, Limits
-from sentiment.gate.decision import Outcome, Settings
+from sentiment.gate.case import LEFT_OUT
+from sentiment.gate.decision import Outcome
+from sentiment.gate.settings import Limits, Settings
 from sentiment.gate.trial import Request, Trial
 from sentiment.gate.validation import SLICES
 from sentiment.jobs import DataError

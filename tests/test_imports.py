@@ -20,6 +20,10 @@ FOR_TRAINING = {"sklearn", "matplotlib"}
         ("code/train_and_log.py", "pyspark", {"mlflow", *FOR_TRAINING}),
         ("code/sentiment_multimodel.py", "pyspark", {"mlflow", *FOR_TRAINING}),
         ("code/streaming_serving_mlflow_hdfs_kafka.py", "pyspark", {"mlflow", *FOR_TRAINING}),
+        ("code/audit_predictions.py", "pyspark", {"mlflow", *FOR_TRAINING}),
+        ("code/drift_report.py", "pyspark", {"mlflow", *FOR_TRAINING}),
+        ("code/score_batch.py", "pyspark", {"mlflow", *FOR_TRAINING}),
+        ("ci-cd/promote-model.py", "pyspark", {"mlflow", *FOR_TRAINING}),
         ("ci-cd/rollback-model.py", "mlflow", FOR_TRAINING),
     ],
 )

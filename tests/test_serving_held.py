@@ -10,7 +10,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment.jobs import DataError
 from sentiment.serving import files, held, parsing, rows, scoring, sources
-from sentiment.serving.models import Loaded
+from sentiment.serving.scoring import Loaded
 from sentiment.serving.settings import FILE, KAFKA, Source
 
 pytestmark = [

@@ -19,9 +19,10 @@ from sentiment.registry import ODD_TEXTS
 from sentiment.sample import sample_rows
 from sentiment.serving import held, linear, parsing, scoring, tables
 from sentiment.serving.linear import Linear
-from sentiment.serving.models import Copies, Loaded, Registry
+from sentiment.serving.models import Copies, Registry
 from sentiment.serving.models import check as model_check
 from sentiment.serving.parsing import REASON
+from sentiment.serving.scoring import Loaded
 from sentiment.serving.settings import KAFKA, ModelChoice, Source
 from sentiment.text import tokens as in_tokens
 

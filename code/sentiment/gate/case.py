@@ -1,26 +1,14 @@
-"""What is judged, by which limits, and what a judgement consists of."""
+"""What is judged, and what a judgement consists of."""
 
 from dataclasses import dataclass, field
 
 from sentiment.gate.comparison import Paired
+from sentiment.gate.settings import Limits
 from sentiment.gate.trial import Trial
 from sentiment.gate.versions import Version
 from sentiment.live.entries import Entry
 
 PASSED, FAILED, LEFT_OUT = "passed", "failed", "left out"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is asked, as shares from 0 to 1; a negative regression asks the challenger to be better."""
-
-    min_accuracy: float = 0.75
-    max_regression: float = 0.005
-    max_slice_regression: float = 0.02
-    # The suite's classifiers have 0.010 to 0.028 on 10,363 real test tweets (gradient-boosted trees 0.010, linear SVC
-    # 0.016, random forest 0.027, logistic regression 0.028); chance alone adds some 0.02 on a small validation set.
-    max_calibration_error: float = 0.05
-    max_latency_ratio: float = 1.5
 
 
 @dataclass(frozen=True)

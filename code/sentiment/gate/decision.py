@@ -11,7 +11,8 @@ from mlflow.tracking import MlflowClient
 
 from sentiment import evaluation, tracking
 from sentiment.gate import card, comparison, fresh, rules, versions
-from sentiment.gate.case import FAILED, Case, Findings, Limits, Verdict
+from sentiment.gate.case import FAILED, Case, Findings, Verdict
+from sentiment.gate.settings import Settings
 from sentiment.gate.trial import Request, Trial
 from sentiment.gate.versions import Version
 from sentiment.jobs import DataError
@@ -21,26 +22,7 @@ from sentiment.progress import Progress
 from sentiment.registry import standing
 from sentiment.roles import CHALLENGER, CHAMPION
 
-TRIAL_SECONDS = 900
-
 Try = Callable[[Request, int], Trial]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What promote-model.py is told; empty texts mean that the default is to be found."""
-
-    mlflow_uri: str
-    model: str
-    version: str = ""
-    ledger: str = ""
-    validation_data: str = ""
-    limits: Limits = field(default_factory=Limits)
-    approve: bool = False
-    reason: str = ""
-    dry_run: bool = False
-    card: str = ""
-    trial_seconds: int = TRIAL_SECONDS
 
 
 @dataclass

@@ -17,7 +17,8 @@ from sentiment.jobs import DataError
 from sentiment.registry import ODD_TEXTS
 from sentiment.roles import CHALLENGER, CHAMPION
 from sentiment.scores import Array, Scores
-from sentiment.serving.models import PROBES, Copies, Loaded, Registry, UnfitModelError
+from sentiment.serving.models import PROBES, Copies, Registry, UnfitModelError
+from sentiment.serving.scoring import Loaded
 from sentiment.serving.settings import SPARK, ModelChoice
 
 PLACE = "inner_place"

@@ -3,8 +3,6 @@
 import math
 import tempfile
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +24,7 @@ from sentiment.progress import log
 from sentiment.registry import ODD_TEXTS, standing
 from sentiment.serving import linear, pyfunc
 from sentiment.serving.linear import Linear
+from sentiment.serving.scoring import Loaded
 from sentiment.serving.settings import PYFUNC, ModelChoice
 from sentiment.tracking import brief, java_line
 
@@ -48,23 +47,6 @@ class RegistryAwayError(DataError):
 
 class UnfitModelError(DataError):
     """A model version that must not serve; the message says why."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model that scores.
-
-    Attributes:
-        name: of the registered model.
-        version: of it.
-        apply: adds prediction and score (doubles, null where it has none) to rows with text.
-        linear: the same as numbers, for batches that are scored in the driver; None where only Spark can score.
-    """
-
-    name: str
-    version: str
-    apply: Callable[[DataFrame], DataFrame]
-    linear: Linear | None = None
 
 
 class Registry:

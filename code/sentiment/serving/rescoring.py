@@ -9,7 +9,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from sentiment import storage
 from sentiment.jobs import DataError
 from sentiment.serving import files, held, parsing, scoring, sources
-from sentiment.serving.models import Loaded
+from sentiment.serving.scoring import Loaded
 from sentiment.serving.settings import FILE, JSON, KAFKA, Source
 
 FILES, PREDICTIONS, DEAD_LETTERS = "files", "predictions", "dead-letters"

@@ -1,9 +1,12 @@
 """Predictions from parsed tweets with one model; the columns of the predictions and dead-letter datasets."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment.serving.models import Loaded
+from sentiment.serving.linear import Linear
 from sentiment.serving.parsing import REASON
 from sentiment.serving.sources import COORDINATES, PAYLOAD, TIME
 
@@ -41,6 +44,23 @@ DEAD_COLUMNS = [
     "query_id",
 ]
 _TIMES = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that scores.
+
+    Attributes:
+        name: of the registered model.
+        version: of it.
+        apply: adds prediction and score (doubles, null where it has none) to rows with text.
+        linear: the same as numbers, for batches that are scored in the driver; None where only Spark can score.
+    """
+
+    name: str
+    version: str
+    apply: Callable[[DataFrame], DataFrame]
+    linear: Linear | None = None
 
 
 def score(

@@ -9,7 +9,8 @@ from sentiment import storage
 from sentiment.jobs import DataError
 from sentiment.progress import log
 from sentiment.serving import models
-from sentiment.serving.models import Copies, Loaded, Registry, RegistryAwayError, UnfitModelError
+from sentiment.serving.models import Copies, Registry, RegistryAwayError, UnfitModelError
+from sentiment.serving.scoring import Loaded
 
 FETCHES = 3
 """How often a version's files are asked for before the version counts as unfit."""

@@ -14,7 +14,6 @@ from pyspark.sql import DataFrame
 from sentiment.features import TOKENS
 from sentiment.serving import json_records
 from sentiment.serving.linear import Linear
-from sentiment.serving.models import Loaded
 from sentiment.serving.parsing import REASON
 from sentiment.serving.scoring import (
     DEAD_COLUMNS,
@@ -23,6 +22,7 @@ from sentiment.serving.scoring import (
     POSITIVE,
     PREDICTION_COLUMNS,
     VALUE,
+    Loaded,
     payload_of_refused,
 )
 from sentiment.serving.sources import COORDINATES, TIME
