@@ -80,7 +80,7 @@ def train(cluster: Cluster, folder: Path, uri: str, env: dict[str, str]) -> "sub
         "spark.ui.enabled": "false",
         "spark.cores.max": "2",
         "spark.executor.memory": "600m",
-        "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.executor.extraJavaOptions": os.environ["SPARK_SUBMIT_OPTS"],  # conftest.py's, for speed
     }
     command = [str(Path(sys.executable).with_name("spark-submit")), "--master", cluster.url(), "--driver-memory", "1g"]
     command += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]

@@ -12,6 +12,7 @@ from typing import Any
 import airflow_run
 import class_archive
 import closing
+import cluster_service
 import pytest
 from airflow_run import Airflow
 from broker import Broker
@@ -34,6 +35,7 @@ sys.dont_write_bytecode = False
 # Tests are many short jobs: the second compiler costs more than it gives (64 s instead of 100 s for four files). Alone
 # the first one gets room for 48 MB of code, which the session of a run fills, so that code goes and is made anew.
 os.environ["SPARK_SUBMIT_OPTS"] = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m {class_archive.options()}"
+cluster_service.DAEMON_OPTIONS += f" {class_archive.options()}"
 # A script that starts us in the background has us ignore SIGINT, and all that we start and interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
