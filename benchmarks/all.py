@@ -111,7 +111,7 @@ def minutes(section: Section, args: argparse.Namespace) -> float:
     """How long a section will take, roughly."""
     if args.short:
         return 2
-    return section.minutes + (args.soak_minutes if section.name == "soak" else 0)
+    return section.minutes + (args.soak_minutes if "{soak_minutes}" in section.full else 0)
 
 
 def main(argv: list[str] | None = None) -> None:

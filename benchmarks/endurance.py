@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from benchmarks.serving import Bench  # noqa: E402
 from sentiment import arguments, jobs  # noqa: E402
 
 EVERY_SECONDS = 1.0
+TOLD_SECONDS = 60.0
 SHOWN = 120
 """Points of a curve that are kept."""
 WARM = 0.1
@@ -100,14 +101,23 @@ def live_mib(stream: latency.Background) -> float:
     return int(total[2]) / 2**20
 
 
-def watch(stream: latency.Background, place: Path, began: float, until: float = math.inf) -> list[Sample]:
-    """Memory and batches done once a second, up to `until` seconds after `began` or to the stream's own end."""
+def watch(
+    stream: latency.Background, place: Path, say: Callable[[str], None], began: float, until: float = math.inf
+) -> list[Sample]:
+    """Memory and batches done once a second, up to `until` seconds after `began` or to the stream's own end.
+
+    Every minute `say` tells how far it is.
+    """
     commits = place / "checkpoint/commits"
     samples: list[Sample] = []
+    told = time.monotonic()
     while stream.process.poll() is None and time.monotonic() - began < until:
         batches = sum(path.name.isdecimal() for path in commits.iterdir()) if commits.is_dir() else 0
-        passed = time.monotonic() - began
-        samples.append({"seconds": round(passed, 1), "batches": float(batches), **memory(stream)})
+        now = time.monotonic()
+        samples.append({"seconds": round(now - began, 1), "batches": float(batches), **memory(stream)})
+        if now - told >= TOLD_SECONDS:
+            told = now
+            say("after {seconds:.0f} s: {batches:.0f} batches, JVM {jvm_mib:.0f} MiB".format(**samples[-1]))
         time.sleep(EVERY_SECONDS)
     return samples
 
@@ -156,7 +166,7 @@ def backlog(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
     sink = ("--write-kafka", "--kafka-output-topic", "predictions")
     bench.say(f"a backlog of {args.rows:,} messages ...")
     with bench.background("backlog", bench.stream(place, bench.topic, *more, *sink)) as stream:
-        samples = watch(stream, place, time.monotonic())
+        samples = watch(stream, place, bench.say, time.monotonic())
         stream.process.wait(60)
     if stream.process.returncode:
         raise jobs.DataError(f"the stream ended with {stream.process.returncode}: {stream.log.read_text()[-1500:]}")
@@ -184,7 +194,7 @@ def soak(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
         samples: list[Sample] = []
         live: list[float] = []
         for until in (WARM * wanted, wanted):
-            samples += watch(stream, place, began, until)
+            samples += watch(stream, place, bench.say, began, until)
             stream.check()
             live.append(live_mib(stream))
     told = manifests(place)

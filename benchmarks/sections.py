@@ -16,7 +16,7 @@ class Section:
         script: under benchmarks/.
         full: its arguments; {peer_limit}, {soak_minutes} and {model} stand for what `make bench` was told.
         short: arguments that go on top to have it done in a minute or so, for a trial: such figures mean nothing.
-        minutes: how long the full form takes on two cores, roughly; beside those that a soak is told to last.
+        minutes: how long the full form takes on two cores, roughly; beside {soak_minutes}, where it takes them.
         data: whether it takes --data.
     """
 

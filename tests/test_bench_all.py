@@ -45,6 +45,7 @@ def test_a_sections_command_is_one_that_its_script_takes(section: Section, short
     assert parsed.json == data.parent / "figures.json"
     if section.name == "soak" and not short:
         assert parsed.minutes == 7
+        assert bench_all.minutes(section, args) == section.minutes + 7
 
 
 def test_scikit_learn_is_left_out_only_where_it_would_not_fit() -> None:
@@ -170,7 +171,9 @@ def test_the_start_of_a_stream_does_not_count_as_a_leak() -> None:
     assert endurance.flatness(rising)["jvm_mib"]["slope_per_hour"] == 0
 
 
-def test_a_watched_stream_is_looked_at_until_its_end(tmp_path: Path) -> None:
+def test_a_watched_stream_is_looked_at_until_its_end_and_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Ending:
         process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(2.5)"])
 
@@ -178,10 +181,13 @@ def test_a_watched_stream_is_looked_at_until_its_end(tmp_path: Path) -> None:
     commits.mkdir(parents=True)
     (commits / "0").touch()
     (commits / ".0.crc").touch()
-    samples = endurance.watch(Ending(), tmp_path, time.monotonic())  # type: ignore[arg-type]
+    monkeypatch.setattr(endurance, "TOLD_SECONDS", 1.0)
+    said: list[str] = []
+    samples = endurance.watch(Ending(), tmp_path, said.append, time.monotonic())  # type: ignore[arg-type]
     assert len(samples) in (2, 3)
     assert samples[0]["batches"] == 1
     assert samples[-1]["python_mib"] > 1
+    assert said[0] in ("after 1 s: 1 batches, JVM 0 MiB", "after 2 s: 1 batches, JVM 0 MiB")
 
 
 def test_the_live_heap_is_that_of_the_one_jvm_under_a_process(broker: Broker) -> None:
