@@ -179,10 +179,10 @@ def decided(outcome: "Outcome", dry_run: bool, lines: list[str]) -> dict[str, An
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    from sentiment.gate import decision
-
     progress.start_logging()
     verdict = objects.folder_at(args.verdict, "--verdict") if args.verdict else ""
+    from sentiment.gate import decision
+
     outcome = decision.promote(settings(args), progress.Progress())
     lines = list(told(outcome, args.dry_run))
     print("\n".join(lines), flush=True)
