@@ -311,15 +311,16 @@ def _identity(pid: int) -> str | None:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Whether no thread of a living process goes on; where there is no /proc, whether the process says so of itself."""
+    """Whether no thread of a process goes on; where there is no /proc, whether the process says so of itself."""
     try:
+        if not Path("/proc/self/stat").exists():
+            return psutil.Process(pid).status() == psutil.STATUS_STOPPED
         threads = [
-            (thread / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
-            for thread in Path(f"/proc/{pid}/task").iterdir()
+            path.read_text(encoding="utf-8", errors="replace") for path in Path(f"/proc/{pid}/task").glob("*/stat")
         ]
-    except OSError:  # a thread has ended since the list was made, so one went on
-        return not Path("/proc/self/stat").exists() and psutil.Process(pid).status() == psutil.STATUS_STOPPED
-    return set(threads) == {"T"}
+    except (OSError, psutil.NoSuchProcess):  # one has ended since the list was made, so it went on
+        return False
+    return {thread.rpartition(")")[2].split()[0] for thread in threads} == {"T"}
 
 
 def _identity_by_ps(pid: int) -> str | None:
