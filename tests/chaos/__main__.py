@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from broker import Broker
@@ -15,6 +16,7 @@ from services import free_port
 from chaos import table
 from chaos.place import World
 from chaos.zoo import Zoo
+from sentiment import progress
 
 
 def main() -> None:
@@ -40,12 +42,21 @@ def main() -> None:
         try:
             broker.start()
             world = World(folder, broker, _zoo(folder), random.Random(args.seed), args.kills)  # noqa: S311
-            results = [table.run(world, name) for name in names]
+            results = list(_run(world, names))
         finally:
             broker.stop()
     table.show(results, time.monotonic() - began)
     if not all(result.passed for result in results):
         sys.exit(1)
+
+
+def _run(world: World, names: list[str]) -> Iterator[table.Result]:
+    """The lines, one after another; which one, and that it is still at it, goes to stderr."""
+    progress.start_logging()
+    steps = progress.Progress()
+    for number, name in enumerate(names, 1):
+        with steps.step(f"{name} ({number} of {len(names)})"):
+            yield table.run(world, name)
 
 
 def _zoo(folder: Path) -> Zoo:
