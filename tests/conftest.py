@@ -21,6 +21,7 @@ from chaos.zoo import Zoo
 from cluster_service import Cluster
 from dataproc_server import Server
 from gcs_service import BINARY, Gcs, install, installed
+from hypothesis import HealthCheck, settings
 from local_gcs import start_gcs
 from pyspark.sql import DataFrame, SparkSession
 from services import LOCAL, free_port
@@ -44,6 +45,10 @@ for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID", 
 for variable in ("STORAGE_EMULATOR_HOST", "SENTIMENT_LEDGER"):
     os.environ.pop(variable, None)  # nor to a store, should the shell have sourced .local/env
 airflow_run.prepare()
+# What Hypothesis takes for slow code is a busy machine. Under CI it has a profile of its own, which says so too.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if not os.environ.get("CI"):
+    settings.load_profile("busy")
 
 WriteTweets = Callable[..., Path]
 GCLOUD_FIXTURES = {"shell", "scripts"}
