@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from broker import Broker
@@ -42,7 +41,7 @@ def main() -> None:
         try:
             broker.start()
             world = World(folder, broker, _zoo(folder), random.Random(args.seed), args.kills)  # noqa: S311
-            results = list(_run(world, names))
+            results = _run(world, names)
         finally:
             broker.stop()
     table.show(results, time.monotonic() - began)
@@ -50,13 +49,14 @@ def main() -> None:
         sys.exit(1)
 
 
-def _run(world: World, names: list[str]) -> Iterator[table.Result]:
+def _run(world: World, names: list[str]) -> list[table.Result]:
     """The lines, one after another; which one, and that it is still at it, goes to stderr."""
     progress.start_logging()
-    steps = progress.Progress()
+    steps, results = progress.Progress(), []
     for number, name in enumerate(names, 1):
         with steps.step(f"{name} ({number} of {len(names)})"):
-            yield table.run(world, name)
+            results.append(table.run(world, name))
+    return results
 
 
 def _zoo(folder: Path) -> Zoo:
