@@ -13,10 +13,11 @@ from services import ROOT
 
 @dataclass
 class SecondWay:
-    """The folder that stood for the checkout, and what was printed."""
+    """The folder that stood for the checkout, what was printed, and what was left in the folder for temporary files."""
 
     folder: Path
     printed: str
+    left: list[str]
 
 
 def walked(folder: Path, tweets: Path) -> SecondWay:
@@ -29,10 +30,13 @@ def walked(folder: Path, tweets: Path) -> SecondWay:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {"PATH": path, "PYSPARK_SUBMIT_ARGS": "--master local[1] pyspark-shell"}
     environment |= {"SPARK_SUBMIT_OPTS": os.environ["SPARK_SUBMIT_OPTS"]}  # conftest.py's, for speed
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    environment["TMPDIR"] = str(temporary)
     command = ["bash", "-ec", "\n".join(_commands()[3:])]
     ended = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-2000:]
-    return SecondWay(folder, ended.stdout)
+    return SecondWay(folder, ended.stdout, sorted(path.name for path in temporary.iterdir()))
 
 
 def _commands() -> list[str]:

@@ -4,6 +4,8 @@ import gzip
 import json
 import shutil
 import subprocess
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from buckets import Store
 from gcs_service import Gcs
 from google.cloud import dataproc_v1 as dp
 from mlflow.tracking import MlflowClient
-from sentiment_dags import contract, jobs, models, on_this_machine, staging, training
+from sentiment_dags import contract, jobs, models, on_this_machine, staging, store, training, worker
 from sentiment_dags.settings import Settings, read, restored
 from sentiment_dags.variables import SettingsError
 from services import ROOT, free_port
@@ -110,7 +112,8 @@ def test_code_is_staged_once_under_its_commit_and_changed_code_under_another_nam
     assert {f"code/{revision}/{name}" for name in ("sentiment.zip", *SCRIPTS)} <= first.keys()
     assert "_unpack_sentiment(" in text
     assert staging.staged(found, SCRIPTS, checkout) == revision
-    assert staging.staged(settings(code_revision=revision), SCRIPTS, Path("/nowhere")) == revision
+    elsewhere = settings(code_revision=revision)
+    assert staging.staged(elsewhere, SCRIPTS, Path("/nowhere")) == revision
     with Store(gcs.port) as store:
         again = {str(item["name"]): item["generation"] for item in store.objects("sentiment-bucket-code")}
     assert again == first
@@ -127,6 +130,25 @@ def test_a_revision_that_nobody_staged_is_named(bucket: Write) -> None:
         staging.staged(settings(code_revision="0123456789ab"), SCRIPTS, ROOT)
     with pytest.raises(SettingsError, match=r"^Variable code_revision: .* lie in no checkout, found nothing"):
         staging.staged(settings(), SCRIPTS, Path("/nowhere"))
+
+
+def test_a_worker_in_no_checkout_fetches_the_package_of_a_revision_once(
+    bucket: Write, checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    revision = staging.staged(bucket("none", b""), SCRIPTS, checkout)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delitem(sys.modules, "sentiment")
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    with pytest.raises(SettingsError, match=r"^Variable code_revision: want a staged revision, found none at gs://"):
+        worker.package(settings(code_revision="0123456789ab"), Path("/nowhere"))
+    worker.package(settings(code_revision=revision), Path("/nowhere"))
+    place = Path(sys.path.pop(0))
+    assert place.is_relative_to(tmp_path / "home")
+    assert "sentiment/__init__.py" in zipfile.ZipFile(place).namelist()
+    assert [path.name for path in place.parent.iterdir()] == [staging.PACKAGE]
+    monkeypatch.setattr(store, "client", lambda *_: pytest.fail("the store was asked again"))
+    worker.package(settings(code_revision=revision), Path("/nowhere"))
+    assert sys.path[0] == str(place)
 
 
 @pytest.fixture

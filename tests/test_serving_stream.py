@@ -1,6 +1,7 @@
 """A stream over files, start to end: every row once, every row with its model, and the same again on a replay."""
 
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -220,11 +221,16 @@ def test_a_stream_without_its_registry_goes_on_with_its_last_good_model(spark: S
     tracking.client(place.zoo.uri)
 
 
-def test_any_mlflow_model_can_serve(spark: SparkSession, place: Place) -> None:
+def test_any_mlflow_model_can_serve_and_leaves_no_copy_in_its_workers(spark: SparkSession, place: Place) -> None:
+    def copies() -> set[Path]:
+        return set(Path(tempfile.gettempdir()).glob("sentiment-pyfunc-*/MLmodel"))
+
+    before = copies()
     place.write("a.json", tweets(0, 6))
     service.serve(spark, place.serving(model={"name": PYFUNC_NAME, "flavor": "pyfunc"}))
     rows = {row["id"]: row["score"] for row in spark.read.parquet(str(place.output)).collect()}
     assert rows == {f"m{n}": 0.9 if n % 3 == 0 else 0.2 for n in range(6)}
+    assert copies() <= before
 
 
 def test_scoring_again_gives_the_stream_s_own_predictions(spark: SparkSession, place: Place) -> None:

@@ -79,6 +79,7 @@ def test_the_second_way_in_leads_to_a_registered_model(second_way_in: SecondWay)
     assert "best model   twitter-sentiment-model-best, version 1" in second_way_in.printed
     assert (second_way_in.folder / "mlflow.db").exists()
     assert (second_way_in.folder / "mlruns").is_dir()
+    assert second_way_in.left == []
 
 
 def test_four_classifiers_and_the_best_are_registered(trained: Trained) -> None:
@@ -221,8 +222,11 @@ def test_a_version_that_cannot_be_read_back_is_not_left_in_the_registry(
 def test_a_model_that_says_something_else_after_reading_back_is_refused(spark: SparkSession, trained: Trained) -> None:
     tracking.client(trained.uri)
     wrong = Scores(["1"], ["i love this"], np.array([1.0]), np.array([0.123]), np.array([0.0]))
-    with pytest.raises(DataError, match=r"scores 0\.\d+ where the fitted model gave 0\.123000"):
-        registry.read_back(spark, f"{PREFIX}-gbt", "1", wrong, registry.scratch_folder())
+    with (
+        registry.scratch_folder(spark) as scratch,
+        pytest.raises(DataError, match=r"scores 0\.\d+ where the fitted model gave 0\.123000"),
+    ):
+        registry.read_back(spark, f"{PREFIX}-gbt", "1", wrong, scratch)
 
 
 def test_the_grid_is_searched_straight_from_raw_tweets(

@@ -108,7 +108,7 @@ def _train(
         "cv_folds": settings.options.cv_folds,
         **settings.splitting,
     }
-    with tracking.parent_run(settings.experiment, params, tags) as run:
+    with tracking.parent_run(settings.experiment, params, tags) as run, registry.scratch_folder(spark) as scratch:
         results.experiment_id, results.run_id = run.info.experiment_id, run.info.run_id
         with steps.step("counting the splits"):
             counts = counting.result()
@@ -126,7 +126,7 @@ def _train(
                 divided, rows, settings.num_features, training.FOLDS, salt, settings.in_memory, trees
             )
         trainer = Trainer(table, settings.options, steps)
-        job = _Job(spark, client, settings, steps, work, {**tags, "train_digest": digest})
+        job = _Job(spark, client, settings, steps, work, scratch, {**tags, "train_digest": digest})
         for name in settings.options.names:
             try:
                 results.logged.append(job.log(trainer.fit(name), table))
@@ -151,11 +151,11 @@ class _Job:
         settings: Settings,
         steps: Progress,
         work: Path,
+        scratch: str,
         tags: dict[str, str],
     ) -> None:
         self.spark, self.client, self.settings, self.steps = spark, client, settings, steps
-        self.work, self.tags = work, tags
-        self.scratch = registry.scratch_folder()
+        self.work, self.scratch, self.tags = work, scratch, tags
         self.test_scores: dict[str, Scores] = {}
         self.tokens: TokenCounts | None = None
 

@@ -1,8 +1,10 @@
 """Model versions: saved once, registered whole, read back and scored before anybody hears of them."""
 
+import contextlib
 import math
 import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
+from sentiment import storage
 from sentiment.jobs import DataError
 from sentiment.roles import STAGES
 from sentiment.scores import Scores
@@ -54,9 +57,15 @@ def save(pipeline: PipelineModel, folder: Path, run_id: str, example: str, scrat
     )
 
 
-def scratch_folder() -> str:
-    """A new path for Spark to pass models through, on its default file system (local on a laptop, HDFS on Dataproc)."""
-    return str(Path(tempfile.gettempdir()) / f"sentiment-models-{uuid.uuid4().hex[:12]}")
+@contextlib.contextmanager
+def scratch_folder(spark: SparkSession) -> Iterator[str]:
+    """A path for Spark to pass models through, on its default file system (local on a laptop, HDFS on Dataproc)."""
+    path = str(Path(tempfile.gettempdir()) / f"sentiment-models-{uuid.uuid4().hex[:12]}")
+    try:
+        yield path
+    finally:
+        with contextlib.suppress(Exception):  # of a JVM that is gone, whose end is told elsewhere
+            storage.delete(spark, path)
 
 
 def register(client: MlflowClient, name: str, run_id: str, source: str, tags: dict[str, str], why: str) -> str:

@@ -23,20 +23,32 @@ def settings_of(params: Mapping[str, Any]) -> Settings:
         return read(params, airflow_variable)
 
 
-def package(settings: Settings) -> None:
+def package(settings: Settings, checkout: Path = CHECKOUT) -> None:
     """Make `import sentiment` work: the checkout's own, or the staged zip of code_revision."""
     if "sentiment" in sys.modules:
         return
-    place = CHECKOUT / "code"
+    place = checkout / "code"
     if not (place / "sentiment").is_dir():
-        uri = f"{code_folder(settings, settings.code_revision)}/{PACKAGE}"
-        client = store.client(CONNECTION)
-        if not settings.code_revision or store.missing(client, [uri]):
-            raise SettingsError(f"Variable code_revision: want a staged revision, found none at {uri}")
-        place = Path(tempfile.mkdtemp(prefix="sentiment-")) / PACKAGE
-        store.blob(client, uri).download_to_filename(str(place), timeout=store.SECONDS)
+        place = _fetched(settings)
     if str(place) not in sys.path:
         sys.path.insert(0, str(place))
+
+
+def _fetched(settings: Settings) -> Path:
+    """The staged zip, kept in the user's cache: every task is a process of its own, and Airflow's end without exits."""
+    place = Path.home() / ".cache" / "sentiment" / settings.code_revision / PACKAGE
+    if settings.code_revision and place.is_file():
+        return place
+    uri = f"{code_folder(settings, settings.code_revision)}/{PACKAGE}"
+    client = store.client(CONNECTION)
+    if not settings.code_revision or store.missing(client, [uri]):
+        raise SettingsError(f"Variable code_revision: want a staged revision, found none at {uri}")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+        fresh = Path(folder, PACKAGE)
+        store.blob(client, uri).download_to_filename(str(fresh), timeout=store.SECONDS)
+        fresh.replace(place)  # whole: another task may be looking for it
+    return place
 
 
 @contextmanager

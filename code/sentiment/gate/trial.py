@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
-from sentiment import registry, storage, tracking
+from sentiment import registry, tracking
 from sentiment.gate import comparison, validation
 from sentiment.gate.versions import split_differences
 from sentiment.jobs import DataError
@@ -129,7 +129,15 @@ def run(spark: SparkSession, request: Request, say: Say, keep: Callable[[Trial],
     strange = [split_differences(given, data.splitting) for given in request.splittings.values()]
     if not request.load or (any(strange) and not request.insist):
         return trial
-    scratch = registry.scratch_folder()
+    with registry.scratch_folder(spark) as scratch:
+        _try_versions(spark, request, data, trial, scratch, say)
+    return trial
+
+
+def _try_versions(
+    spark: SparkSession, request: Request, data: validation.Validation, trial: Trial, scratch: str, say: Say
+) -> None:
+    """Load, score and time the versions; what is found goes into the trial."""
     scored = _texts(spark, data.rows["text"].tolist())
     try:
         models = {}
@@ -147,9 +155,6 @@ def run(spark: SparkSession, request: Request, say: Say, keep: Callable[[Trial],
             _time(spark, request, models, trial, say)
     finally:
         scored.unpersist()
-        with contextlib.suppress(Exception):  # of a JVM that is gone, whose end is told elsewhere
-            storage.delete(spark, scratch)
-    return trial
 
 
 def _texts(spark: SparkSession, texts: list[str]) -> DataFrame:

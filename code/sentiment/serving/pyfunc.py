@@ -4,7 +4,6 @@ import atexit
 import shutil
 import tempfile
 import uuid
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,17 @@ from sentiment import storage
 
 
 def scorer(spark: SparkSession, location: str, key: str) -> Callable[[DataFrame], DataFrame]:
-    """Any MLflow model, sent to the executors once and loaded once in each of their Python workers."""
+    """Any MLflow model, sent to the executors once and loaded once in each of their Python workers.
+
+    Executors unpack it beside the application's other files, which Spark removes with the application.
+    """
     folder = Path(tempfile.mkdtemp(prefix="sentiment-pyfunc-"))
-    storage.download_folder(spark, location, folder / "model")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    storage.download_folder(spark, location, folder / "model")
     # Spark takes no second file of the same name, and the same version may be loaded again.
     archive = Path(shutil.make_archive(str(folder / f"{key}-{uuid.uuid4().hex[:8]}"), "zip", folder / "model"))
-    spark.sparkContext.addFile(str(archive))
+    shutil.rmtree(folder / "model")
+    spark.sparkContext.addArchive(str(archive))
     name = archive.name
     kind = StructType([StructField("prediction", DoubleType()), StructField("score", DoubleType())])
 
@@ -52,9 +55,7 @@ def predicted(archive: str, texts: pd.Series) -> pd.DataFrame:
     or P(positive) alone. Null texts are scored as empty ones.
     """
     if archive not in _WORKER_MODELS:
-        folder = tempfile.mkdtemp(prefix="sentiment-pyfunc-")
-        zipfile.ZipFile(SparkFiles.get(archive)).extractall(folder)
-        _WORKER_MODELS[archive] = mlflow.pyfunc.load_model(folder)
+        _WORKER_MODELS[archive] = mlflow.pyfunc.load_model(SparkFiles.get(archive))
     readable = texts.fillna("").astype(object)
     said = _WORKER_MODELS[archive].predict(pd.DataFrame({"text": readable}))
     if len(said) != len(readable):  # a pipeline that wants the texts themselves took the column's name for a text
