@@ -128,6 +128,22 @@ def test_a_second_run_changes_nothing(machine: Machine) -> None:
     assert machine.python.lstat().st_mtime_ns == made
 
 
+def test_new_packages_that_cannot_be_fetched_leave_the_old_ones(
+    machine: Machine, metadata: dict[str, str], gcs: Gcs
+) -> None:
+    with Store(gcs.port) as store:
+        store.write(BUCKET, "offline/newer.txt", b"psutil==99\n")
+    absent = {"REQUIREMENTS_GCS_URI": f"gs://{BUCKET}/offline/newer.txt", "WHEELS_GCS_URI": f"gs://{BUCKET}/absent"}
+    machine.tell(**absent)
+    try:
+        done = machine.start()
+    finally:
+        machine.tell(**metadata)
+    assert done.returncode == 1
+    assert "want wheels under WHEELS_GCS_URI" in done.stderr
+    assert machine.shell.run(machine.python, "-I", "-c", "import psutil").returncode == 0
+
+
 @pytest.fixture(scope="module")
 def spare(metadata: dict[str, str], shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """A machine for what goes wrong; its interpreter stays, its packages never come to be."""

@@ -86,10 +86,6 @@ install_packages() {
     step 'the packages are there already'
     return
   fi
-  rm -rf "$PLACE/environment" "$PLACE/.packages"
-  # pip installs into an environment of its own: what Miniconda brings for itself is not in the way.
-  "$PLACE/miniconda/bin/python" -m venv "$PLACE/environment" >"$work/log" 2>&1 ||
-    fail "want an environment in $PLACE, found: $(tail -n 1 "$work/log")"
   # The list is complete: nothing is resolved, and nothing is compiled on the spot.
   set -- --requirement "$work/requirements.txt" --no-deps --only-binary :all: --no-cache-dir --no-input --quiet
   if [ -n "$wheels" ]; then
@@ -99,6 +95,10 @@ install_packages() {
       fail "want wheels under WHEELS_GCS_URI $wheels, found: $(grep ERROR "$work/log" | head -n 1)"
     set -- "$@" --no-index --find-links "$work/wheels"
   fi
+  rm -rf "$PLACE/environment" "$PLACE/.packages"
+  # pip installs into an environment of its own: what Miniconda brings for itself is not in the way.
+  "$PLACE/miniconda/bin/python" -m venv "$PLACE/environment" >"$work/log" 2>&1 ||
+    fail "want an environment in $PLACE, found: $(tail -n 1 "$work/log")"
   step "installing $(grep -cE '^[A-Za-z0-9]' "$work/requirements.txt") lines of packages"
   "$PYTHON" -m pip --disable-pip-version-check install "$@" >"$work/log" 2>&1 ||
     fail "want the packages of $requirements, found: $(grep -E 'ERROR' "$work/log" | tail -n 1)"
