@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "code"), str(ROOT / "local")]
 
 from cluster_service import Cluster  # noqa: E402
-from services import free_port, wait_until  # noqa: E402
+from daemons import wait_until  # noqa: E402
+from services import free_port  # noqa: E402
 from supervisor import environment  # noqa: E402
 
 from benchmarks import figures, processes, record  # noqa: E402

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import jars
 import settings
-from services import LOCAL, Daemon, ServiceError, java, require_free, wait_until
+from daemons import Daemon, wait_until
+from services import LOCAL, ServiceError, java, require_free
 
 START_SECONDS = 90.0
 TOPICS = {"sentiment-input": 3, "sentiment-predictions": 3}

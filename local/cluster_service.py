@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import settings
-from services import Daemon, open_local
+from daemons import Daemon
+from services import open_local
 from supervisor import Service
 
 WANTED = "cluster"

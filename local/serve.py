@@ -14,8 +14,9 @@ from types import FrameType
 
 import jars
 import up
+from daemons import Daemon
 from kafka_service import Kafka
-from services import LOCAL, ROOT, Daemon, ServiceError, locked, port_setting, require_free, run_main
+from services import LOCAL, ROOT, ServiceError, locked, port_setting, require_free, run_main
 
 FOLDER = LOCAL / "serving"
 REGISTRY = "sqlite:///mlflow.db"

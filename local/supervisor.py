@@ -15,7 +15,8 @@ from typing import ClassVar
 
 import settings
 from clients import NO_METADATA
-from services import LOCAL, ROOT, Daemon, ServiceError, end, require_free, wait_until
+from daemons import Daemon, end, wait_until
+from services import LOCAL, ROOT, ServiceError, require_free
 
 # Variables of ours that a user's shell may hold from an earlier `source .local/env`: a service gets today's only.
 STALE = (

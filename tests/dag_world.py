@@ -11,13 +11,14 @@ import jars
 import pytest
 from airflow_run import CONNECTION, Airflow, google_connection
 from buckets import Store
+from daemons import wait_until
 from dataproc_server import PLACE, Clients, Server
 from dataproc_service import DRIVER_CONF
 from gcs_service import Gcs
 from google.cloud import dataproc_v1 as dp
 from mlflow.tracking import MlflowClient
 from mlflow_service import Mlflow
-from services import free_port, wait_until
+from services import free_port
 from supervisor import environment
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import jars
 import package
 import pytest
+from daemons import wait_until
 from dataproc_server import CLUSTER
 from dataproc_service import Dataproc
 from gcs_service import Gcs
-from services import free_port, wait_until
+from services import free_port
 from supervisor import environment
 
 from sentiment import packing

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from daemons import wait_until
 from gcs_service import Gcs
-from services import free_port, wait_until
+from services import free_port
 from supervisor import environment
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from broker import Broker, cluster_at
+from daemons import Daemon
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka_service import Kafka, write_tools
-from services import Daemon, ServiceError, free_port, port_setting, require_free
+from services import ServiceError, free_port, port_setting, require_free
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 

@@ -10,10 +10,11 @@ import pytest
 import supervisor
 from cluster_service import Cluster
 from cluster_training import executors, lost_executor
+from daemons import lives
 from dataproc_server import Clients, Server, output, states, wait_for
 from dataproc_service import Dataproc
 from mlflow.tracking import MlflowClient
-from services import ServiceError, free_port, lives
+from services import ServiceError, free_port
 
 
 def listening(processes: list[psutil.Process]) -> set[str]:

@@ -11,10 +11,11 @@ import gcs_service
 import pytest
 import settings
 from buckets import Store, load, save
+from daemons import lives, wait_until
 from gcs_service import Gcs
 from local_gcs import restart, start_gcs
 from mlflow_service import Mlflow
-from services import ServiceError, free_port, lives, wait_until
+from services import ServiceError, free_port
 from supervisor import environment
 
 # Names that no folder on a disk could hold side by side, and that a URL or a zip would like to change.

@@ -12,7 +12,8 @@ import jars
 import pytest
 import serve
 from broker import TOPICS, Broker
-from services import Daemon, ServiceError, free_port
+from daemons import Daemon
+from services import ServiceError, free_port
 
 JAVA = """#!/bin/sh
 echo run >>"$0.log"

@@ -11,7 +11,8 @@ import pytest
 import settings
 import supervisor
 import up
-from services import ServiceError, free_port, lives
+from daemons import lives
+from services import ServiceError, free_port
 from supervisor import Service
 
 # Listens, and has a child that outlives it and holds the port too.

@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 
-from services import Daemon, free_port
+from daemons import Daemon
+from services import free_port
 
 START_SECONDS = 180.0
 HANG_SECONDS = 40.0

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster_service import Cluster
-from services import free_port, wait_until
+from daemons import wait_until
+from services import free_port
 from supervisor import environment
 
 
