@@ -1,7 +1,8 @@
-"""docs/commands.md says what every script's --help says, and that is worth reading."""
+"""docs/commands.md says what every script's --help says, and that is worth reading; links and names of files hold."""
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import document_commands
 import pytest
 
 SCRIPTS = document_commands.scripts()
+ROOT = document_commands.ROOT
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 
 def test_the_page_is_up_to_date_whatever_the_terminal_and_the_users_settings() -> None:
@@ -40,3 +43,27 @@ def test_a_script_describes_itself_and_each_of_its_flags(script: Path) -> None:
     assert parser.description, f"{script.name} wants a module docstring, given to its parser as description"
     bare = [action.dest for action in parser._actions if not action.help or action.help == argparse.SUPPRESS]
     assert not bare, f"{script.name} wants a help text for {bare}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{page.name} links to {link}"
+        assert not anchor or anchor in _anchors(target), f"{page.name} links to {link}"
+
+
+def test_files_that_contributing_names_are_there() -> None:
+    folders = ("benchmarks", "ci-cd", "code", "docs", "local", "monitoring", "tests")
+    there = {path.name for folder in folders for path in (ROOT / folder).rglob("*.*")}
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(?:[\w./-]+/)?([\w-]+\.(?:py|sh|toml|md|yml))`", text)
+    assert named
+    assert not set(named) - there
