@@ -79,16 +79,23 @@ class Contenders:
 
     def splits(self, name: str, data: Path, heap: str) -> tuple[Path, list[Row]]:
         """Clean and divide the tweets of `data`: the folder of the splits, and what that took."""
-        clean, splits = self.work / name / "clean", self.work / name / "splits"
-        jobs = {
-            "preprocess": ("--input", data, "--output", clean),
-            "create_splits": ("--input", clean, "--output", splits),
-        }
-        rows = []
-        for job, flags in jobs.items():
-            measured = self.run(f"{name} {job}", ROOT / "code" / f"{job}.py", *flags, heap=heap)
-            rows.append(Row(OURS, job, measured.seconds, peak_bytes=measured.peak_bytes))
-        return splits, rows
+        clean, cleaning = self.clean(name, data, heap)
+        splits, dividing = self.divided(name, clean, heap)
+        return splits, [cleaning, dividing]
+
+    def clean(self, name: str, data: Path, heap: str) -> tuple[Path, Row]:
+        """Clean the tweets of `data`: their folder, and what that took."""
+        return self._prepared(name, "preprocess", data, "clean", heap)
+
+    def divided(self, name: str, clean: Path, heap: str, *flags: str) -> tuple[Path, Row]:
+        """Divide clean tweets: the folder of the splits, and what that took."""
+        return self._prepared(name, "create_splits", clean, "splits", heap, *flags)
+
+    def _prepared(self, name: str, job: str, given: Path, made: str, heap: str, *flags: str) -> tuple[Path, Row]:
+        output = self.work / name / made
+        words = ("--input", given, "--output", output, *flags)
+        measured = self.run(f"{name} {job}", ROOT / "code" / f"{job}.py", *words, heap=heap)
+        return output, Row(OURS, job, measured.seconds, peak_bytes=measured.peak_bytes)
 
     def ours(self, name: str, splits: Path, heap: str, models: Sequence[str] = MODELS) -> tuple[list[Row], Path]:
         """Our training as anybody runs it, registry and all: its rows, and the folder of its results."""

@@ -54,6 +54,14 @@ SECTIONS = (
     ),
     *(linear(rows, minutes) for rows, minutes in zip(ROWS_OF_LINEAR, (1.5, 2, 5, 5.5), strict=True)),
     Section(
+        "spread",
+        "accuracy on tweets of days with both labels, beside scikit-learn",
+        "spread.py",
+        (),
+        ("--draws", "1", "--models", "logisticregression", "--heap", "2g"),
+        9,
+    ),
+    Section(
         "trees",
         "forest and boosted trees beside LightGBM",
         "trees.py",
