@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from chaos import zoo
 from mlflow.entities import Metric, Param
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import SQLTransformer, VectorAssembler
+from pyspark.sql import SparkSession
 
 from sentiment import features, registry, tracking
 from sentiment.gate.trial import Trial
@@ -92,11 +92,8 @@ class Shelf:
         """Save one pipeline, and a changed copy for every name; write the splits. Wants a Spark session."""
         write_splits(self.splits, rows())
         original = self.folder / "saved" / "champion"
-        scratch = tempfile.mkdtemp(prefix="gate-models-")
-        try:
-            registry.save(_pipeline(SCORES["champion"]), original, "0", "love it", f"{scratch}/model")
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        with registry.scratch_folder(SparkSession.active()) as scratch:
+            registry.save(_pipeline(SCORES["champion"]), original, "0", "love it", scratch)
         for name, score in SCORES.items():
             if name != "champion":
                 copy = shutil.copytree(original, self.folder / "saved" / name)

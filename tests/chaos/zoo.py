@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import HashingTF
 from pyspark.sql import SparkSession
 
-from sentiment import features, models, registry, tracking
+from sentiment import features, models, progress, registry, tracking
 from sentiment.sample import sample_rows
 from sentiment.serving.linear import with_tokens
 from sentiment.session import session
@@ -68,7 +67,9 @@ class Zoo:
             return registry.register(self.client, name, run.run_id, source, {}, artifact)
 
         for number, strength in enumerate(STRENGTHS[:good]):
-            _save(_fitted(spark, strength, number == HASHED), artifacts / f"good-{number}", run.run_id)
+            pipeline, place = _fitted(spark, strength, number == HASHED), artifacts / f"good-{number}"
+            with registry.scratch_folder(spark) as scratch:
+                registry.save(pipeline, place, run.run_id, "love this", scratch)
             add(NAME, f"good-{number}")
         bad = {}
         for fault in faults or SPOILERS:
@@ -160,14 +161,6 @@ PROBE_LIKE = (
 )
 
 
-def _save(pipeline: PipelineModel, folder: Path, run_id: str) -> None:
-    scratch = tempfile.mkdtemp(prefix="chaos-model-")
-    try:
-        registry.save(pipeline, folder, run_id, "love this", f"{scratch}/model")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
 def _corrupt(model: Path) -> None:
     """Overwrite bytes in the middle of the classifier's data."""
     for part in _stage(model, "LogisticRegression").glob("data/*.parquet"):
@@ -232,6 +225,7 @@ def _edit(stage: Path, change: Callable[[str], str]) -> None:
 
 def main() -> None:
     """Make the models in a process of their own, so that its JVM ends with it."""
+    progress.start_logging()  # without MLflow's own
     zoo = Zoo(Path(sys.argv[1]))
     if not zoo.is_made:
         zoo.make(session("chaos-models"))
