@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import spread
+from benchmarks.figures import LINEAR
 from sentiment.jobs import DataError
 
 ROWS = [
@@ -36,7 +37,7 @@ def draw(folder: Path, scores: dict[str, tuple[float, float]], said: dict[str, f
     """A draw with label and score of each tweet by our logistic regression, and what scikit-learn's models say."""
     ours = [("logisticregression", name, label, score) for name, (label, score) in scores.items()]
     pd.DataFrame(ours, columns=["classifier", "id", "label", "score"]).to_parquet(folder / "ours.parquet")
-    theirs = pd.DataFrame({"id": list(said)} | {name: list(said.values()) for name in spread.LINEAR})
+    theirs = pd.DataFrame({"id": list(said)} | {name: list(said.values()) for name in LINEAR})
     theirs.to_parquet(folder / "theirs.parquet")
     return spread.judged(folder / "ours.parquet", folder / "theirs.parquet")
 
