@@ -112,8 +112,7 @@ def test_code_is_staged_once_under_its_commit_and_changed_code_under_another_nam
     assert {f"code/{revision}/{name}" for name in ("sentiment.zip", *SCRIPTS)} <= first.keys()
     assert "_unpack_sentiment(" in text
     assert staging.staged(found, SCRIPTS, checkout) == revision
-    elsewhere = settings(code_revision=revision)
-    assert staging.staged(elsewhere, SCRIPTS, Path("/nowhere")) == revision
+    assert staging.staged(settings(code_revision=revision), SCRIPTS, Path("/nowhere")) == revision
     with Store(gcs.port) as store:
         again = {str(item["name"]): item["generation"] for item in store.objects("sentiment-bucket-code")}
     assert again == first

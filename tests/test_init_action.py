@@ -48,13 +48,12 @@ class Machine:
         tool.write_text(METADATA_TOOL, encoding="utf-8")
         tool.chmod(0o755)
         self.python = root / "opt" / "sentiment" / "environment" / "bin" / "python"
-        self.tell(**metadata)
+        self.metadata = metadata
 
-    def tell(self, **metadata: str) -> None:
-        for key, value in metadata.items():
+    def start(self, **changed: str) -> subprocess.CompletedProcess[str]:
+        """Run the action, with some of the metadata changed for this once."""
+        for key, value in {**self.metadata, **changed}.items():
             (self.attributes / key).write_text(value, encoding="utf-8")
-
-    def start(self) -> subprocess.CompletedProcess[str]:
         return self.shell.run("bash", ACTION, PREFIX=str(self.root))
 
     def configuration(self) -> dict[str, str]:
@@ -128,17 +127,11 @@ def test_a_second_run_changes_nothing(machine: Machine) -> None:
     assert machine.python.lstat().st_mtime_ns == made
 
 
-def test_new_packages_that_cannot_be_fetched_leave_the_old_ones(
-    machine: Machine, metadata: dict[str, str], gcs: Gcs
-) -> None:
+def test_new_packages_that_cannot_be_fetched_leave_the_old_ones(machine: Machine, gcs: Gcs) -> None:
     with Store(gcs.port) as store:
         store.write(BUCKET, "offline/newer.txt", b"psutil==99\n")
     absent = {"REQUIREMENTS_GCS_URI": f"gs://{BUCKET}/offline/newer.txt", "WHEELS_GCS_URI": f"gs://{BUCKET}/absent"}
-    machine.tell(**absent)
-    try:
-        done = machine.start()
-    finally:
-        machine.tell(**metadata)
+    done = machine.start(**absent)
     assert done.returncode == 1
     assert "want wheels under WHEELS_GCS_URI" in done.stderr
     assert machine.shell.run(machine.python, "-I", "-c", "import psutil").returncode == 0
@@ -167,7 +160,7 @@ def spare(metadata: dict[str, str], shell: Shell, tmp_path_factory: pytest.TempP
     ],
 )
 def test_what_cannot_be_installed_is_one_line_and_spark_stays_as_it_was(
-    spare: Machine, metadata: dict[str, str], gcs: Gcs, key: str, value: str, line: str
+    spare: Machine, gcs: Gcs, key: str, value: str, line: str
 ) -> None:
     before = spare.configuration()
     given = value
@@ -175,27 +168,19 @@ def test_what_cannot_be_installed_is_one_line_and_spark_stays_as_it_was(
         with Store(gcs.port) as store:
             store.write(BUCKET, "offline/other.txt", f"{value}\n".encode())
         given = f"gs://{BUCKET}/offline/other.txt"
-    spare.tell(**{key: given})
-    try:
-        done = spare.start()
-    finally:
-        spare.tell(**metadata)
+    done = spare.start(**{key: given})
     assert done.returncode == 1
     assert line in done.stderr
     assert done.stderr.count("\n") == 1
     assert spare.configuration() == before
 
 
-def test_a_list_with_gaps_is_refused(spare: Machine, metadata: dict[str, str], gcs: Gcs, tmp_path: Path) -> None:
+def test_a_list_with_gaps_is_refused(spare: Machine, gcs: Gcs, tmp_path: Path) -> None:
     wheel = write_wheel("cffi", tmp_path)
     with Store(gcs.port) as store:
         store.write(BUCKET, f"gaps/{wheel.name}", wheel.read_bytes())
         store.write(BUCKET, "gaps/list.txt", f"cffi=={wheel.name.split('-')[1]}\n".encode())
-    spare.tell(REQUIREMENTS_GCS_URI=f"gs://{BUCKET}/gaps/list.txt", WHEELS_GCS_URI=f"gs://{BUCKET}/gaps")
-    try:
-        done = spare.start()
-    finally:
-        spare.tell(**metadata)
+    done = spare.start(REQUIREMENTS_GCS_URI=f"gs://{BUCKET}/gaps/list.txt", WHEELS_GCS_URI=f"gs://{BUCKET}/gaps")
     assert done.returncode == 1
     assert "want a complete list of packages" in done.stderr
     assert "cffi" in done.stderr
