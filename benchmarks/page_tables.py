@@ -38,6 +38,15 @@ def _accuracy(rows: list[dict[str, Any]], what: str, step: str) -> str:
     return "" if found is None else f"{found:.4f}"
 
 
+def _paired(where: str, section: dict[str, Any]) -> list[str]:
+    """A sentence for each classifier that was compared with scikit-learn's on the same rows."""
+    return [
+        f"{where}, {model}, ours minus scikit-learn on the same {pair['rows']:,} test rows: "
+        f"{pair['difference']:+.4f} (95 % {pair['low']:+.4f} to {pair['high']:+.4f})."
+        for model, pair in section.get("paired_with_scikit_learn", {}).items()
+    ]
+
+
 def training(sections: Sections) -> str:
     """Seconds and accuracy of everybody on the tweets as they are."""
     section = sections["training"]
@@ -98,11 +107,7 @@ def linear(sections: Sections) -> str:
         f"{sections[name]['rows']:,}: {per_million(sections[name]):.0f}" for name in LINEAR_SECTIONS if name in sections
     ]
     parts.append("Our seconds per million rows, by rows: " + ", ".join(flat) + ".")
-    for model, pair in sections.get("linear-real", {}).get("paired_with_scikit_learn", {}).items():
-        parts.append(
-            f"On the tweets as they are, {model}, ours minus scikit-learn on the same {pair['rows']:,} test rows: "
-            f"{pair['difference']:+.4f} (95 % {pair['low']:+.4f} to {pair['high']:+.4f})."
-        )
+    parts += _paired("On the tweets as they are", sections.get("linear-real", {}))
     return "\n\n".join(parts)
 
 
@@ -119,13 +124,7 @@ def spread(sections: Sections) -> str:
         "it out. Our tokens and settings were chosen with these tweets in view ([train.md](train.md)), in our favour."
     )
     head = ("", f"{other['tweets']:,} tweets of other days", f"all {every['tweets']:,} held out")
-    parts = [notes, table(head, lines)]
-    for model, pair in other["paired_with_scikit_learn"].items():
-        parts.append(
-            f"On tweets of other days, {model}, ours minus scikit-learn: {pair['difference']:+.4f} "
-            f"(95 % {pair['low']:+.4f} to {pair['high']:+.4f})."
-        )
-    return "\n\n".join(parts)
+    return "\n\n".join([notes, table(head, lines), *_paired("On tweets of other days", other)])
 
 
 def trees(sections: Sections) -> str:
