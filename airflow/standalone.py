@@ -3,6 +3,7 @@
 The web page reads the log files itself. It ends on SIGINT with all its children; SIGTERM would leave them behind.
 """
 
+import argparse
 import os
 import signal
 from typing import Any
@@ -24,6 +25,7 @@ class Part(standalone.SubCommand):
 
 def main() -> None:
     """Run it until SIGINT, in a session of its own."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     if os.getsid(0) != os.getpid():
         os.setsid()
     # A shell starts what is in the background with SIGINT ignored.
