@@ -67,9 +67,11 @@ def page(kept: dict[str, Any]) -> str:
         body = write(sections) if any(name in sections for name in names) else "Not run."
         shown = f"\n![{title}](performance/{picture}.svg)\n" if picture and drawable(picture, sections) else ""
         parts.append(f"## {title}\n\n{body}\n{shown}\n_{taken(kept, names)}_\n")
-    parts.append("## The machine\n\n" + page_tables.table(("", ""), described, left=2) + "\n")
+    parts.append(f"## The machine\n\n{MACHINE}\n\n{page_tables.table(('', ''), described, left=2)}\n")
     return "\n".join(parts)
 
+
+MACHINE = "Of the last run; the line below a section says where it was measured on another one."
 
 NOISE = """A figure is of one run where its table gives no range; where it does, the median of the runs is shown. *Load
 before* is the machine's one-minute load average as the section began: above 1 something else was at work, or the
