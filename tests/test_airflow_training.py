@@ -2,17 +2,22 @@
 
 import gzip
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from airflow_run import Airflow
+from airflow_run import BUNDLES, Airflow
 from buckets import Store
+from dataproc_server import wait_for
 from gcs_service import Gcs
 from google.cloud import dataproc_v1 as dp
 from mlflow.tracking import MlflowClient
@@ -211,6 +216,31 @@ def test_a_script_that_fails_is_told_by_its_own_last_line(tmp_path: Path, caplog
     with pytest.raises(on_this_machine.ScriptError, match=r"^code/preprocess.py ended with exit code 2: .*--max-rej"):
         on_this_machine.run("code/preprocess.py", words, tmp_path)
     assert "usage: preprocess.py" in caplog.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_script_ends_with_its_task_however_that_ends(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "slow.py").write_text("import os, time; print(os.getpid(), flush=True); time.sleep(60)", "utf-8")
+    # Airflow's own handler of SIGTERM does nothing for a task that is a function.
+    task = "import logging, signal, sys; signal.signal(signal.SIGTERM, lambda *_: None)\n"
+    task += "logging.basicConfig(format='%(message)s', level=logging.INFO, stream=sys.stdout)\n"
+    task += f"from pathlib import Path; here = Path({str(tmp_path)!r})\n"
+    task += "from sentiment_dags import on_this_machine as m; m.CHECKOUT = here; m.run('slow.py', [], here)"
+    command = [sys.executable, "-uc", task]
+    env = {**os.environ, "PYTHONPATH": str(BUNDLES["dags-folder"])}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        script = psutil.Process(next(int(line) for line in process.stdout if line.strip().isdecimal()))
+        process.send_signal(number)
+        try:
+            wait_for(lambda: not script.is_running() or script.status() == psutil.STATUS_ZOMBIE, 10)
+        finally:
+            for left in (script, process):
+                with suppress(psutil.NoSuchProcess):
+                    left.kill()
+        told = process.communicate()[1]
+    if number == signal.SIGTERM:
+        assert "ScriptError: slow.py ended with exit code -9: " in told
 
 
 def test_the_local_training_says_which_tweets_it_wants(tmp_path: Path) -> None:

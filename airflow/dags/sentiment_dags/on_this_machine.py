@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sentiment_dags.variables import SettingsError
@@ -17,6 +19,9 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 TAIL = 25
 CLOUD = ("STORAGE_EMULATOR_HOST", "SENTIMENT_LEDGER", "MLFLOW_TRACKING_URI")
 """Settings of a stack that this DAG does without."""
+
+WATCH = 'read -r nothing; kill -s KILL -- "-$1"'
+"""For sh: ends a process group as soon as nobody holds the other end of its stdin."""
 
 
 class ScriptError(RuntimeError):
@@ -60,26 +65,50 @@ def run(script: str, words: Sequence[str], folder: Path) -> None:
     command = [sys.executable, "-u", str(CHECKOUT / script), *words]
     log.info("python %s %s", script, " ".join(words))
     last: collections.deque[str] = collections.deque(maxlen=TAIL)
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                last.append(line.rstrip())
-                log.info("%s", last[-1])
-            code = process.wait()
-        finally:
-            if process.poll() is None:  # the task was ended: so is the JVM below the script
-                os.killpg(process.pid, signal.SIGKILL)
+    with (
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        ) as process,
+        _ended_with_the_task(process),
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            last.append(line.rstrip())
+            log.info("%s", last[-1])
+        code = process.wait()
     if code:
         words_of_its_own = [line for line in last if line.startswith(f"{Path(script).name}: error: ")]
         said = (words_of_its_own or [line for line in last if line] or ["nothing"])[-1]
         raise ScriptError(f"{script} ended with exit code {code}: {said}")
+
+
+@contextmanager
+def _ended_with_the_task(process: subprocess.Popen[str]) -> Iterator[None]:
+    """No script outlives its task, nor does the JVM below it: a second training would write the same folders.
+
+    Airflow's own handler of SIGTERM does nothing for a function; this one ends the script, and so the task. For SIGKILL
+    a second process watches, in a session of its own, as Airflow's signals go to the task's whole process group.
+    """
+
+    def end(*_: object) -> None:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+    here = threading.current_thread() is threading.main_thread()  # others must not set a handler
+    before = signal.signal(signal.SIGTERM, end) if here else None
+    command = ["/bin/sh", "-c", WATCH, "watch", str(process.pid)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as watcher:
+        try:
+            yield
+        finally:
+            end()
+            watcher.kill()
+            if here:
+                signal.signal(signal.SIGTERM, before)
