@@ -1,6 +1,7 @@
 """The jobs that DAGs submit: taken by Dataproc's own message and by each script's own parser."""
 
 import argparse
+import re
 import runpy
 import subprocess
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 import sentiment_multimodel
 import streaming_serving_mlflow_hdfs_kafka as serving_script
 from google.cloud import dataproc_v1 as dp
-from sentiment_dags import jobs
+from sentiment_dags import deploy, jobs, serving_jobs
 from sentiment_dags.settings import Settings, read
 from sentiment_dags.streams import streams
 from services import ROOT
@@ -92,9 +93,23 @@ def test_a_serving_job_is_restartable_and_found_by_its_labels() -> None:
     assert dict(taken.pyspark_job.properties) == {"spark.executor.memory": "2g"}
     script = "gs://sentiment-bucket-code/code/0123456789ab/streaming_serving_mlflow_hdfs_kafka.py"
     assert taken.pyspark_job.main_python_file_uri == script
-    changed = settings(serving_batch_interval="5")
-    other = jobs.serving_job(changed, streams(changed)[0], "0123456789ab", "1")
-    assert other["labels"]["settings"] != hashed
+
+
+@pytest.mark.parametrize(
+    ("changed", "differs"),
+    [
+        ({}, ""),
+        ({"serving_batch_interval": "5"}, "other settings"),
+        ({"dataproc_properties": '{"spark.executor.memory": "2g"}'}, "other settings"),
+        ({"cluster_name": "mine"}, r"another cluster \(sentiment-cluster, now mine\)"),
+    ],
+)
+def test_a_stream_is_left_alone_only_by_a_deploy_that_changes_nothing(changed: dict[str, str], differs: str) -> None:
+    running, wanted = (
+        jobs.serving_job(found, streams(found)[0], "0123456789ab", "1") for found in (settings(), settings(**changed))
+    )
+    assert serving_jobs.is_as(dp.Job(running), wanted) == (not differs)
+    assert re.fullmatch(differs or r"other code \(.*\)", deploy.difference(dp.Job(running), wanted))
 
 
 def test_a_training_job_is_not_restarted() -> None:

@@ -107,6 +107,8 @@ def difference(running: Any, wanted: dict[str, Any]) -> str:
     """In what a running job is not as it is wanted."""
     if running.labels.get("settings") != wanted["labels"]["settings"]:
         return "other settings"
+    if running.placement.cluster_name != wanted["placement"]["cluster_name"]:
+        return f"another cluster ({running.placement.cluster_name}, now {wanted['placement']['cluster_name']})"
     return f"other code (revision {running.labels.get('revision')}, now {wanted['labels']['revision']})"
 
 

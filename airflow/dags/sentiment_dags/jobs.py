@@ -1,7 +1,7 @@
 """The Dataproc jobs of all DAGs, built here from settings; ci-cd/ submits the same ones.
 
 Arguments that a setting leaves at the job script's own default are left out: with the same settings a DAG and
-ci-cd/deploy-serving.sh come to the same arguments, and so to the same label `settings`.
+ci-cd/deploy-serving.sh come to the same arguments, and so, without Spark properties, to the same label `settings`.
 """
 
 import hashlib
@@ -141,7 +141,7 @@ def job(settings: Settings, kind: str, words: list[str], revision: str, job_id: 
 def serving_job(settings: Settings, stream: Stream, revision: str, suffix: str) -> dict[str, Any]:
     """A stream's job: started again by the cluster when it fails, found again by its labels."""
     words = serving_arguments(settings, stream)
-    hashed = digest(words)
+    hashed = digest([*words, *(f"{name}={value}" for name, value in sorted(settings.dataproc_properties.items()))])
     made = job(settings, SERVING, words, revision, f"serving-{stream.name}-{hashed}-{suffix}")
     made["labels"] |= {"stream": stream.name, "settings": hashed}
     made["scheduling"] = {"max_failures_per_hour": FAILURES_PER_HOUR}

@@ -77,8 +77,9 @@ def argument(job: Any, flag: str) -> str:
 
 
 def is_as(job: Any, wanted: Any) -> bool:
-    """Whether a job has the settings and the code of another."""
-    return all(job.labels.get(name) == wanted["labels"][name] for name in ("settings", "revision"))
+    """Whether a job has the settings, the code and the cluster of another."""
+    same = all(job.labels.get(name) == wanted["labels"][name] for name in ("settings", "revision"))
+    return same and job.placement.cluster_name == wanted["placement"]["cluster_name"]
 
 
 def numbered(job: dict[str, Any], number: int) -> dict[str, Any]:
