@@ -77,6 +77,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT / "airflow" / "dags")}
 
 
+def there(airflow: Airflow) -> set[str]:
+    """The names of the clusters there are."""
+    return {found.cluster_name for found in Clients(airflow.server, "grpc").clusters.list_clusters(request=PLACE)}
+
+
 def test_a_cluster_is_made_for_the_run_or_taken_as_it_is(airflow: Airflow, main: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("raise ValueError('no such column')", encoding="utf-8")
@@ -87,10 +92,10 @@ def test_a_cluster_is_made_for_the_run_or_taken_as_it_is(airflow: Airflow, main:
         "submit": "failed",
         "delete": "success",
     }
-    there = {found.cluster_name for found in Clients(airflow.server, "grpc").clusters.list_clusters(request=PLACE)}
-    assert "own-cluster" not in there
+    assert there(airflow) == {CLUSTER}
+    assert airflow.run("attaching", conf)["create"] == "success"  # as when the tasks of a run are cleared
     assert submit(airflow, "named", main) == "success"
-    assert CLUSTER in there
+    assert there(airflow) == {CLUSTER}
     states = airflow.run("attaching", {**conf, "create": "", "job_id": "none"})
     assert states == {"": "failed", "create": "failed", "submit": "upstream_failed", "delete": "upstream_failed"}
     assert jobs(airflow, "none") == []

@@ -121,7 +121,11 @@ class AttachingSubmitJobOperator(DataprocSubmitJobOperator):
 
 
 class ClusterOperator(DataprocCreateClusterOperator):
-    """Makes a cluster of the run's own where `wanted` is true; else sees that the one of that name takes jobs."""
+    """Makes a cluster of the run's own where `wanted` is true; else sees that the one of that name takes jobs.
+
+    A second try takes the cluster that is there by its name. A request id of the run's own would be wrong: the service
+    answers one that it knows with the operation of then, even if the cluster has failed or was deleted since.
+    """
 
     template_fields: Sequence[str] = (*DataprocCreateClusterOperator.template_fields, "wanted")
 
@@ -133,7 +137,6 @@ class ClusterOperator(DataprocCreateClusterOperator):
         """The cluster's name."""
         self.project_id = self.project_id or _project(self)
         if self.wanted:
-            self.request_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"cluster:{self.project_id}/{self.cluster_name}"))
             super().execute(context)
             return self.cluster_name
         hook = DataprocHook(gcp_conn_id=self.gcp_conn_id, impersonation_chain=self.impersonation_chain)
