@@ -11,6 +11,7 @@ from airflow_run import CONNECTION, Airflow, google_connection
 from dataproc_server import CLUSTER, PLACE, Clients, Server
 from gcs_service import Gcs
 from google.cloud import dataproc_v1 as dp
+from sentiment_dags.operators import ClusterOperator
 from services import ROOT
 
 
@@ -88,6 +89,7 @@ def test_a_cluster_is_made_for_the_run_or_taken_as_it_is(airflow: Airflow, main:
     conf = {"job_id": "own", "main": str(broken), "cluster": "own-cluster", "create": "yes"}
     assert airflow.run("attaching", conf) == {
         "": "failed",
+        "due": "success",
         "create": "success",
         "submit": "failed",
         "delete": "success",
@@ -97,8 +99,22 @@ def test_a_cluster_is_made_for_the_run_or_taken_as_it_is(airflow: Airflow, main:
     assert submit(airflow, "named", main) == "success"
     assert there(airflow) == {CLUSTER}
     states = airflow.run("attaching", {**conf, "create": "", "job_id": "none"})
-    assert states == {"": "failed", "create": "failed", "submit": "upstream_failed", "delete": "upstream_failed"}
+    assert (states[""], states["create"], states["submit"], states["delete"]) == (
+        *("failed", "failed", "upstream_failed", "success"),
+    )
     assert jobs(airflow, "none") == []
+
+
+def test_a_cluster_whose_making_was_cut_off_is_deleted(
+    airflow: Airflow, main: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise ConnectionError("the worker has lost the network")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ClusterOperator, "_get_cluster", lost)
+        states = airflow.run("attaching", {"job_id": "half", "main": str(main), "cluster": "half", "create": "yes"})
+    assert (states["create"], states["delete"], there(airflow)) == ("failed", "success", {CLUSTER})
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ FINE: tuple[str, ...] = (
     "check_data",
     "stage_code",
     "cluster_config",
+    "cluster_due",
     "create_cluster",
     "training_job",
     "train",

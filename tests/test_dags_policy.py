@@ -101,7 +101,8 @@ def test_the_training_pipeline_deletes_its_cluster_whatever_happens(dags: dict[s
     deleting = [task for task in dags[TRAINING].tasks if task.is_teardown and "cluster" in task.task_id]
     assert deleting, f"{TRAINING}: want a teardown task that deletes the cluster"
     for task in deleting:
-        assert any(before.is_setup for before in task.upstream_list), f"{task.task_id}: want the setup before it"
+        setups = {before.task_id for before in task.upstream_list if before.is_setup}
+        assert setups == {"cluster_due", "create_cluster"}, f"{task.task_id}: want a setup that cannot fail before it"
 
 
 def test_the_first_task_is_the_one_that_reads_the_settings(dags: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ Settings: Variables, or Params of the same names for one run. Docs: *Operate*.
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Metadata, Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from sentiment_dags.assets import MODEL
@@ -152,6 +153,8 @@ def training_pipeline() -> None:
     place = {"region": plan["region"], "project_id": plan["project_id"]}
     revision: Any = stage_code(plan)
     cluster = {"cluster_name": plan["cluster_name"], "wanted": plan["create"], **place}
+    # Whoever gets here is followed by delete_cluster, even if create_cluster fails: it may have left half a cluster.
+    cluster_due = EmptyOperator(task_id="cluster_due").as_setup()
     create_cluster = ClusterOperator(
         task_id="create_cluster",
         cluster_config=cluster_config(plan, revision),
@@ -165,9 +168,9 @@ def training_pipeline() -> None:
     gate = AttachingSubmitJobOperator(task_id="gate", job=to_judge, deferrable=True, **place)
     decided = decide(plan, versions)
     delete_cluster = ClusterGoneOperator(task_id="delete_cluster", **cluster).as_teardown(
-        setups=create_cluster, on_failure_fail_dagrun=True
+        setups=[cluster_due, create_cluster], on_failure_fail_dagrun=True
     )
-    check_data(plan) >> create_cluster >> train >> versions >> gate >> [decided, delete_cluster]
+    check_data(plan) >> cluster_due >> create_cluster >> train >> versions >> gate >> [decided, delete_cluster]
     [announce(decided), delete_cluster] >> notify().as_teardown()
 
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import dag
 from sentiment_dags.operators import AttachingSubmitJobOperator, ClusterGoneOperator, ClusterOperator
 
@@ -25,7 +26,8 @@ def attaching() -> None:
         **place,
     )
     delete = ClusterGoneOperator(task_id="delete", **cluster, **place)
-    create >> submit >> delete.as_teardown(setups=create)
+    due = EmptyOperator(task_id="due").as_setup()
+    due >> create >> submit >> delete.as_teardown(setups=[due, create])
 
 
 attaching()
