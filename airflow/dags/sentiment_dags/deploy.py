@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from airflow.sdk import BaseOperator
 from sentiment_dags import served_models, serving_jobs, staging
-from sentiment_dags.jobs import serving_job
+from sentiment_dags.jobs import digest, serving_job
 from sentiment_dags.serving_jobs import Jobs, Say
 from sentiment_dags.settings import PRODUCTION, Settings
 from sentiment_dags.store import CONNECTION
@@ -16,6 +16,8 @@ from sentiment_dags.streams import Stream, streams
 from sentiment_dags.worker import at_work
 
 SHOWN, LEFT, SUBMITTED, REPLACED = "shown", "left alone", "submitted", "replaced"
+RUN = "run"
+"""The label of a job that tells which run submitted it, whichever of its tries did."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +96,16 @@ def deploy(jobs: Jobs, job: dict[str, Any], timeout: float, say: Say) -> tuple[s
     return name, REPLACED if running else SUBMITTED
 
 
+def of_run(job: dict[str, Any], run_id: str) -> dict[str, Any]:
+    """The job with the label of the run that submits it."""
+    return {**job, "labels": {**job["labels"], RUN: digest([run_id])}}
+
+
+def is_of_run(job: Any, run_id: str) -> bool:
+    """Whether a try of this run submitted the job."""
+    return bool(job.labels.get(RUN) == digest([run_id]))
+
+
 def make_input(job: dict[str, Any]) -> None:
     """The folder that a file stream watches has to be there; names with a leading dot are no input."""
     from sentiment import objects
@@ -147,11 +159,12 @@ class DeployStream(BaseOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Deploy or show; gives stream, job, checkpoint and what was done."""
         plan = Plan(**self.plan)
-        self.job = rendered(plan.job)
+        wanted = of_run(plan.job, str(context["run_id"]))
+        self.job = rendered(wanted)
         done = {"stream": plan.stream, "model": plan.model, "version": plan.version, "checkpoint": plan.checkpoint}
         with at_work(self.settings) as (settings, jobs):
             if settings.serving_deploy_mode != PRODUCTION:
-                show(jobs, plan.job, self.log.info)
-                return {**done, "job": plan.job["reference"]["job_id"], "done": SHOWN}
-            name, what = deploy(jobs, plan.job, context["params"]["timeout_seconds"], self.log.info)
+                show(jobs, wanted, self.log.info)
+                return {**done, "job": wanted["reference"]["job_id"], "done": SHOWN}
+            name, what = deploy(jobs, wanted, context["params"]["timeout_seconds"], self.log.info)
         return {**done, "job": name, "done": what}

@@ -67,9 +67,9 @@ def stage_code(found: Mapping[str, Any], plans: Sequence[Mapping[str, Any]]) -> 
 
 
 def monitor(found: Mapping[str, Any], deployed: Mapping[str, Any], context: Mapping[str, Any]) -> str:
-    """Wait until the stream serves; one that this run has submitted and that does not is cancelled."""
+    """Wait until the stream serves; one that a try of this run has submitted and that does not is cancelled."""
     from airflow.sdk.exceptions import AirflowSkipException
-    from sentiment_dags.deploy import LEFT, SHOWN
+    from sentiment_dags.deploy import SHOWN, is_of_run
     from sentiment_dags.serving_jobs import DeploymentError
 
     if deployed["done"] == SHOWN:
@@ -79,7 +79,7 @@ def monitor(found: Mapping[str, Any], deployed: Mapping[str, Any], context: Mapp
         try:
             line = streams_health.wait_until_healthy(jobs, name, deployed["checkpoint"], timeout, log.info)
         except DeploymentError as error:
-            if deployed["done"] != LEFT:
+            if is_of_run(jobs.get(name), str(context["run_id"])):
                 jobs.cancel(name)
                 log.info("job %s was cancelled", name)
             context["ti"].xcom_push(key=FAILURE, value=str(error))
