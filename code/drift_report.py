@@ -33,6 +33,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--until", type=flags.moment, help="end of the last window, ISO 8601, UTC without a zone (default: now)"
     )
+    parser.add_argument(
+        "--may-be-empty", action="store_true", help="no predictions of any day are too few rows, not a mistake"
+    )
     parser.add_argument("--fail-on-drift", action="store_true", help=f"exit with {DRIFTED} if the verdict is drift")
     return parser.parse_args(argv)
 
@@ -54,7 +57,8 @@ def main(argv: list[str] | None = None) -> None:
 
     with steps.step(f"counting the rows of version {profile.version}"):
         spans = windows.spans(args.until or datetime.now(UTC).replace(microsecond=0), rule)
-        counted = counting.count(spark, args.input, spans, profile.features, profile.model, profile.version)
+        of = (profile.features, profile.model, profile.version)
+        counted = counting.count(spark, args.input, spans, *of, may_be_empty=args.may_be_empty)
     verdict = windows.judge(counted, profile.features, rule, profile.version)
     with steps.step("writing the report"):
         report.write(spark, args.output, profile, verdict, rule, args.input)

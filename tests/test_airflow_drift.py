@@ -6,7 +6,8 @@ from typing import Any
 
 import drift_report
 import pytest
-from sentiment_dags import drift
+from airflow.sdk.exceptions import AirflowSkipException
+from sentiment_dags import drift, drift_tasks
 from sentiment_dags.settings import Settings, read
 from sentiment_dags.variables import SettingsError
 
@@ -54,7 +55,7 @@ def test_each_stream_has_a_job_and_a_report_of_its_own_the_same_in_every_try() -
     for each in asked:
         args = drift_report.parse_args(each["job"]["pyspark_job"]["args"])
         assert args.input == f"gs://sentiment-bucket-predictions/predictions/{each['stream']}"
-        assert args.output == each["report"]
+        assert (args.output, args.may_be_empty) == (each["report"], True)
         assert each["report"].startswith(
             f"gs://sentiment-bucket-predictions/reports/drift/{each['stream']}/2026-11-21T000000Z-"
         )
@@ -99,3 +100,21 @@ def test_a_model_that_no_training_makes_is_told_and_not_trained() -> None:
 def test_a_report_that_is_none_is_named(text: str) -> None:
     with pytest.raises(ValueError, match=r"^gs://p/a/report\.json: want "):
         drift.finding("a", "gs://p/a", text)
+
+
+class Told:
+    """As much of a task instance as a decision wants."""
+
+    def xcom_push(self, **_: Any) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("came", [json.loads(report()), [json.loads(report()), None]])
+def test_what_the_checks_that_were_made_have_found_is_decided_about(came: Any) -> None:
+    found = came[0] if isinstance(came, list) else came
+    found |= {"stream": "a", "report": "gs://p/a"}
+    context = {"ti": Told(), "run_id": RUN}
+    assert drift_tasks.decide(context, came) == drift.retrainings([found], RUN)
+    for nothing in (None, [], [None]):
+        with pytest.raises(AirflowSkipException, match="no check has come to its end"):
+            drift_tasks.decide(context, nothing)

@@ -119,21 +119,30 @@ def test_traffic_like_the_training_and_too_little_of_it_ask_for_no_training(
     predict(world, "calm", ROWS, text, tmp_path)
     predict(world, "quiet", FEW, shifted, tmp_path)
     before = len(trainings())
-    states = ran(world, "calm", "quiet")
+    states = ran(world, "calm", "quiet", "unborn")
     assert states.pop("retrain") == "skipped"
     assert set(states.values()) == {"success"}
-    assert [report(world, name)["verdict"] for name in ("calm", "quiet")] == ["no drift", "too few rows"]
-    assert ended(world) == {"calm": "DONE", "quiet": "DONE"}
+    verdicts = {name: report(world, name)["verdict"] for name in ("calm", "quiet", "unborn")}
+    assert verdicts == {"calm": "no drift", "quiet": "too few rows", "unborn": "too few rows"}
+    assert ended(world) == dict.fromkeys(verdicts, "DONE")
     assert len(trainings()) == before
     found = "0 of the last 1 windows have 500 rows of version 1 or more, 1 are wanted"
     assert f"too few rows in stream quiet ({MODEL} version 1): {found}; gs://" in caplog.text
 
 
-def test_traffic_unlike_the_training_asks_for_one_and_says_why(
-    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_traffic_unlike_the_training_asks_for_one_and_says_why_though_another_stream_cannot_be_read(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     predict(world, "changed", ROWS, shifted, tmp_path)
-    assert set(ran(world, "changed").values()) == {"success"}
+    (tmp_path / "broken.parquet").write_text("no Parquet", encoding="utf-8")
+    world.upload(tmp_path / "broken.parquet", BUCKET, "predictions/broken/date=2026-11-07/a.parquet")
+    monkeypatch.setattr(world.airflow.dag(DAG).get_task("check.compare"), "retries", 0)
+    states = ran(world, "changed", "broken")
+    red = {"": "failed", "check.compare[1]": "failed", "check.read[1]": "upstream_failed"}
+    assert {name: state for name, state in states.items() if state != "success"} == {
+        **red,
+        "all_checked": "upstream_failed",
+    }
     found = report(world, "changed")
     assert (found["verdict"], found["windows"][0]["rows"]) == ("drift", ROWS)
     (asked,) = [run for run in trainings() if "stream changed" in str(run.conf)]

@@ -190,6 +190,11 @@ def test_a_drift_that_has_not_lasted_is_none(world: World, tmp_path: Path) -> No
     assert world.report(tmp_path, "--until", day(4))["verdict"] == "no drift"
 
 
+def test_a_stream_that_has_not_begun_has_too_few_rows_where_that_is_allowed(world: World, tmp_path: Path) -> None:
+    found = world.report(tmp_path, "--input", str(tmp_path / "none"), "--may-be-empty")
+    assert (found["verdict"], [window["rows"] for window in found["windows"]]) == ("too few rows", [0, 0])
+
+
 def test_days_with_too_few_rows_are_neither(world: World, tmp_path: Path) -> None:
     found = world.report(tmp_path, "--until", day(11))
     assert found["verdict"] == "too few rows"

@@ -9,13 +9,15 @@ where none has.
 **Safe to run again**: a retry attaches to the job of the try before it, and asks for the same windows. A second run by
 hand looks at the same rows, and may ask for a second training.
 
-**Health**: every run is green. The verdict `too few rows` (log of `decide`) day after day means that nothing is
-watched: there are fewer predictions by the present champion than `drift_min_rows` a window.
+**Health**: a run is green whatever the verdicts, red if a stream could not be checked; what the others have shown
+counts all the same. The verdict `too few rows` (log of `decide`) day after day means that nothing is watched: there are
+fewer predictions by the present champion than `drift_min_rows` a window.
 """
 
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Param, dag, get_current_context, task, task_group
 from sentiment_dags import drift_tasks, notices
@@ -67,7 +69,7 @@ def sentiment_drift_retraining() -> None:
     def plan(found: dict[str, Any], revision: str) -> list[dict[str, Any]]:
         return drift_tasks.plan(get_current_context(), found, revision)
 
-    @task
+    @task(trigger_rule="all_done")
     def decide(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return drift_tasks.decide(get_current_context(), findings)
 
@@ -100,7 +102,9 @@ def sentiment_drift_retraining() -> None:
         logical_date=None,
         skip_when_already_exists=True,
     ).expand_kwargs(decide(findings))
-    retrain >> notify().as_teardown()
+    all_checked = EmptyOperator(task_id="all_checked")  # makes the run red where a check is
+    findings >> all_checked
+    [retrain, all_checked] >> notify().as_teardown()
 
 
 sentiment_drift_retraining()

@@ -40,10 +40,17 @@ def plan(context: Any, found: dict[str, Any], revision: str) -> list[dict[str, A
     return drift.checks(_settings(found), str(context["run_id"]), found["until"], revision)
 
 
-def decide(context: Any, findings: Sequence[dict[str, Any]] | dict[str, Any]) -> list[dict[str, Any]]:
-    """The trainings to ask for, none where nothing has drifted; what was found goes to the log, and to `outcome`."""
+def decide(context: Any, findings: Sequence[dict[str, Any]] | dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The trainings to ask for, none where nothing has drifted; what was found goes to the log, and to `outcome`.
+
+    Checks that failed have left nothing; AirflowSkipException: all have.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
     # Of a mapped group of one, Airflow passes on the one result, not a list of it.
-    findings = [findings] if isinstance(findings, dict) else list(findings)
+    findings = [findings] if isinstance(findings, dict) else [each for each in findings or [] if each]
+    if not findings:
+        raise AirflowSkipException("no check has come to its end")
     lines = drift.summary(findings)
     for line in lines:
         log.info("%s", line)

@@ -101,6 +101,7 @@ def drift_arguments(settings: Settings, stream: Stream, report: str, until: str)
         *("--min-rows", str(settings.drift_min_rows)),
         *("--psi-threshold", f"{settings.drift_psi_threshold:g}"),
         *("--until", until),
+        "--may-be-empty",  # a stream that has not begun yet
     ]
 
 

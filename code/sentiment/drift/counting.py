@@ -23,7 +23,14 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def count(
-    spark: SparkSession, location: str, windows: list[Window], features: dict[str, Bins], model: str, version: str
+    spark: SparkSession,
+    location: str,
+    windows: list[Window],
+    features: dict[str, Bins],
+    model: str,
+    version: str,
+    *,
+    may_be_empty: bool = False,
 ) -> list[Window]:
     """The windows with what the predictions under `location` hold for them, by `ingest_time`.
 
@@ -34,8 +41,12 @@ def count(
         features: the bins of the training profile.
         model: registered model.
         version: whose rows are counted; those of others are left out and their number is kept.
+        may_be_empty: whether there may be no predictions of any day.
+
+    Raises:
+        DataError: there are none, or they have other columns.
     """
-    rows = _read(spark, location, windows)
+    rows = _read(spark, location, windows, may_be_empty)
     if rows is None:
         return windows
     placed = rows.withColumn(WINDOW, _place(windows)).where(F.col(WINDOW).between(0, len(windows) - 1))
@@ -69,10 +80,10 @@ def count(
     return complete
 
 
-def _read(spark: SparkSession, location: str, windows: list[Window]) -> DataFrame | None:
+def _read(spark: SparkSession, location: str, windows: list[Window], may_be_empty: bool) -> DataFrame | None:
     """The predictions of the days that the windows touch; None: there are none of these days."""
     dates = [name for name in storage.folders(spark, location) if name.startswith(_DATE)]
-    if not dates:
+    if not dates and not may_be_empty:
         raise DataError(f"--input {location}: want predictions under date=YYYY-MM-DD/, found none")
     first, last = windows[0].begin.date(), (windows[-1].end - _MICROSECOND).date()
     wanted = [name for name in dates if f"{_DATE}{first}" <= name <= f"{_DATE}{last}"]
