@@ -51,6 +51,12 @@ def test_a_failed_run_is_told_with_the_task_that_failed_and_stays_failed(airflow
     assert failed == "failed: work"
 
 
+def test_a_run_that_was_skipped_is_told_to_nobody(airflow: Airflow) -> None:
+    with webhook() as hook:
+        states = airflow.run("noticing", {"skips": "yes", "notify_webhook": f"http://127.0.0.1:{hook.port}/"})
+    assert (states["work"], states["notify"], hook.got) == ("skipped", "success", [])
+
+
 def test_a_notice_that_nobody_takes_fails_nothing_and_is_named_without_the_address(
     airflow: Airflow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,9 +1,10 @@
-"""A run that ends with a notice, after a task that fails where the run's conf says so (`fails`)."""
+"""A run that ends with a notice, after a task that fails or skips where the run's conf says so (`fails`, `skips`)."""
 
 from datetime import datetime
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 
 @dag(
@@ -12,13 +13,15 @@ from airflow.sdk import Param, dag, get_current_context, task
     catchup=False,
     tags=["tests"],
     doc_md=__doc__,
-    params={name: Param("", type="string") for name in ("fails", "notify_webhook", "notify_email")},
+    params={name: Param("", type="string") for name in ("fails", "skips", "notify_webhook", "notify_email")},
 )
 def noticing() -> None:
     @task
     def work(**context: Any) -> None:
         if context["params"]["fails"]:
             raise ValueError("no such column")
+        if context["params"]["skips"]:
+            raise AirflowSkipException("it is the hour, but nothing is to be done")
 
     @task
     def notify() -> None:

@@ -24,6 +24,7 @@ SECONDS = 10.0
 
 MAIL_CONNECTION = "smtp_default"
 FAILED = ("failed", "upstream_failed")
+SKIPPED = "skipped"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Notice:
 def tell(context: Mapping[str, Any], lines: Sequence[str] = ()) -> Notice:
     """The last task of a DAG calls this: tell how the run went, by whatever ways the Variables name.
 
+    Of a run whose first task has skipped it only the log tells.
+
     Args:
         context: of the task.
         lines: what came of the run, for people.
@@ -49,8 +52,12 @@ def tell(context: Mapping[str, Any], lines: Sequence[str] = ()) -> Notice:
     Returns:
         What was told. Nothing is raised for a notice that could not be sent.
     """
-    notice = of_run(context, lines)
+    states = _states(context)
+    notice = of_run(context, states, lines)
     log.info("%s", notice.text)
+    if set(states.values()) == {SKIPPED}:
+        log.info("the run was skipped: nobody is told")
+        return notice
     for name, send in (("notify_webhook", post), ("notify_email", mail)):
         try:
             where = as_text(context["params"].get(name)) or as_text(airflow_variable(name))
@@ -62,18 +69,24 @@ def tell(context: Mapping[str, Any], lines: Sequence[str] = ()) -> Notice:
     return notice
 
 
-def of_run(context: Mapping[str, Any], lines: Sequence[str]) -> Notice:
+def of_run(context: Mapping[str, Any], states: Mapping[str, str], lines: Sequence[str]) -> Notice:
     """The notice about the run that `context` belongs to: which tasks failed, what came of it, where its page is."""
     from airflow.sdk.configuration import conf
 
-    task, dag_id, run_id = context["ti"], context["dag"].dag_id, str(context["run_id"])
-    states = task.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {})
+    dag_id, run_id = context["dag"].dag_id, str(context["run_id"])
     failed = sorted(name for name, state in states.items() if state == FAILED[0])
     stopped = any(state in FAILED for state in states.values())
     told = [f"failed: {', '.join(failed)}"] if failed else []
     base = conf.get("api", "base_url", fallback="")
     page = [f"{base.rstrip('/')}/dags/{dag_id}/runs/{quote(run_id, safe='')}"] if base else []
     return Notice(f"{dag_id} {'failed' if stopped else 'succeeded'} ({run_id})", [*told, *lines, *page])
+
+
+def _states(context: Mapping[str, Any]) -> dict[str, str]:
+    """The state of each of the run's tasks but the one that asks."""
+    task, run_id = context["ti"], str(context["run_id"])
+    found = task.get_task_states(dag_id=context["dag"].dag_id, run_ids=[run_id]).get(run_id, {})
+    return {name: str(state) for name, state in found.items() if name != task.task_id}
 
 
 def post(url: str, notice: Notice) -> None:
