@@ -51,7 +51,9 @@ class Settings:
     cluster_machine_type: str = variable(
         "n2-standard-4", "a machine type", fitting(re.compile(r"[a-z0-9-]+")), "machines of such a cluster"
     )
-    cluster_workers: int = variable("2", "0 (one machine) or a number of workers", whole(0), "its primary workers")
+    cluster_workers: int = variable(
+        "2", "0 (one machine) or a whole number, at least 2", whole(0, never=1), "its primary workers"
+    )
     code_revision: str = variable(
         "",
         "a revision such as 0123456789ab",

@@ -72,11 +72,11 @@ def boolean(value: str) -> bool:
     return known[value.lower()]
 
 
-def whole(least: int) -> Parse:
-    """A whole number of at least `least`."""
+def whole(least: int, never: int = -1) -> Parse:
+    """A whole number of at least `least`, and not `never`."""
 
     def parse(value: str) -> int:
-        if not value.isdecimal() or int(value) < least:
+        if not value.isdecimal() or int(value) < least or int(value) == never:
             raise ValueError
         return int(value)
 
