@@ -48,6 +48,12 @@ def test_what_the_first_task_read_comes_through_xcom_whole() -> None:
         ("serving_model_stage", "Archived", "Production or Staging"),
         ("serving_model_name", "models:/m", "a name without / and :"),
         ("create_cluster", "yes", "true or false"),
+        ("cluster_name", f"c{'x' * 52}", "a cluster's name"),
+        ("cluster_name", "mine-", "a cluster's name"),
+        ("raw_data_prefix", "gs://other/bucket", "a folder in data_bucket"),
+        ("ledger_uri", "ledger", "gs://BUCKET/FOLDER"),
+        ("kafka_bootstrap_servers", "broker", "host:port of a broker"),
+        ("kafka_input_topic", "a b", "a topic's name"),
         ("cluster_workers", "1", "0 (one machine) or a whole number, at least 2"),
         ("code_bucket", "gs://code", "the name of a bucket"),
         ("dataproc_properties", "spark.x=1", "a JSON object"),
@@ -68,6 +74,19 @@ def test_a_value_that_does_not_fit_is_named_with_what_is_allowed(name: str, valu
     assert str(variable.value).endswith(f"found {value!r}")
     with pytest.raises(SettingsError, match=f"^Param {name}: want {re.escape(wanted)}"):
         settings({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cluster_name", f"c{'x' * 51}"),
+        ("raw_data_prefix", "/raw data/"),
+        ("kafka_bootstrap_servers", "b-1.example.com:9092,[::1]:9092"),
+        ("kafka_output_topic", "a.b_c-1"),
+    ],
+)
+def test_a_value_that_just_fits_is_taken(name: str, value: str) -> None:
+    assert getattr(settings({name: value}), name) == value
 
 
 def test_more_drifted_windows_than_windows_are_refused() -> None:

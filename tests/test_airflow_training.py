@@ -21,7 +21,7 @@ from dataproc_server import wait_for
 from gcs_service import Gcs
 from google.cloud import dataproc_v1 as dp
 from mlflow.tracking import MlflowClient
-from sentiment_dags import contract, jobs, models, on_this_machine, staging, store, training, worker
+from sentiment_dags import contract, jobs, local_training, models, on_this_machine, staging, store, training, worker
 from sentiment_dags.settings import Settings, read, restored
 from sentiment_dags.variables import SettingsError
 from services import ROOT, free_port
@@ -179,6 +179,34 @@ def test_every_run_has_its_own_names_and_every_try_of_it_the_same() -> None:
     assert list(gate.pyspark_job.args)[4:6] == ["--model-version", "7"]
     assert gate.reference.job_id == f"gate-{first['name']}"
     assert gate.labels["job"] == jobs.GATE
+
+
+@pytest.mark.usefixtures("answering")
+@pytest.mark.parametrize(
+    ("name", "script", "found"),
+    [
+        ("training_args", "sentiment_multimodel.py", "unrecognized arguments: --no-such"),
+        ("gate_args", "promote-model.py", "unrecognized arguments: --no-such"),
+    ],
+)
+def test_arguments_that_a_script_does_not_take_are_named_before_anything_is_made(
+    name: str, script: str, found: str
+) -> None:
+    params = {"mlflow_tracking_uri": "http://m:1", name: ["--no-such"]}
+    with pytest.raises(SettingsError, match=f"^Variable {name}: want arguments that {script} takes, .*: {found}$"):
+        training.plan(params, "r", "20261121")
+    on_this_machine.check_arguments(name, script, ["--no-such"], Path("/nowhere"))
+
+
+def test_the_local_training_names_arguments_that_a_script_does_not_take(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(GOOD, encoding="utf-8")
+    params = {"data": str(tmp_path / "a.csv"), "folder": str(tmp_path), "model_name": "m"}
+    good = {"training_args": ["--models", "gbt"], "gate_args": ["--min-accuracy", "0.5"]}
+    assert local_training.plan({**params, **good})["model"] == "m"
+    with pytest.raises(
+        SettingsError, match=r"^Param gate_args: want arguments that promote-model.py takes, .*: argument"
+    ):
+        local_training.plan({**params, **good, "gate_args": ["--min-accuracy", "high"]})
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])

@@ -28,7 +28,7 @@ def test_a_training_that_fails_leaves_no_cluster_and_says_why(
     world: World, sample_csv: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     world.upload(sample_csv, "sentiment-bucket-data", "fault/raw/tweets.csv")
-    conf = {"raw_data_prefix": "fault/raw", "training_args": ["--num-features", "none"]}
+    conf = {"raw_data_prefix": "fault/raw", "training_args": ["--train-ratio", "0.9", "--val-ratio", "0.9"]}
     states = world.run("sentiment_ml_training_pipeline", **conf)
     assert (states[""], states["train"], states["verify"]) == ("failed", "failed", "upstream_failed")
     assert (states["gate"], states["announce"]) == ("upstream_failed", "upstream_failed")
@@ -36,6 +36,6 @@ def test_a_training_that_fails_leaves_no_cluster_and_says_why(
     assert world.clusters() == [CLUSTER]
     assert [job.status.state.name for job in world.jobs()] == ["ERROR"] * 3
     assert [job.reference.job_id[-2:] for job in world.jobs()] == ["-3", "-2", "-1"]
-    assert "driver: sentiment_multimodel.py: error: argument --num-features:" in capsys.readouterr().out
+    assert "driver: sentiment_multimodel.py: error: --train-ratio" in capsys.readouterr().out
     assert "failed: train" in caplog.text
     assert world.aliases("twitter-sentiment-model-best") == {}

@@ -26,7 +26,10 @@ PARAMS = {
         "", type=["string", "null"], description="folder for everything that is written (default: the checkout's own)"
     ),
     "model_name": Param(
-        "twitter-sentiment-model", type="string", minLength=1, description="prefix of the models in the registry"
+        "twitter-sentiment-model",
+        type="string",
+        pattern="^[^/:]+$",
+        description="prefix of the models in the registry, without / and :",
     ),
     "training_args": Param([], type="array", description="more arguments for code/train_and_log.py, a list"),
     "gate_args": Param([], type="array", description="more arguments for ci-cd/promote-model.py, a list"),

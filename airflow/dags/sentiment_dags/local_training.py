@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from sentiment_dags import models
-from sentiment_dags.on_this_machine import CHECKOUT, run, training_data
+from sentiment_dags.on_this_machine import CHECKOUT, check_arguments, run, training_data
 from sentiment_dags.training import chosen
+
+TRAINING, GATE = "train_and_log.py", "promote-model.py"
 
 
 def plan(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the run reads and writes; SettingsError: there is nothing to read.
+    """Where the run reads and writes; SettingsError: there is nothing to read, or a script does not take its arguments.
 
     Returns:
         data, clean, splits, output, mlflow_uri, folder (MLflow's files lie there), model, training_args, gate_args.
     """
     base = CHECKOUT / (params["folder"] or "")
     base.mkdir(parents=True, exist_ok=True)
-    return {
+    planned = {
         "data": training_data(str(params["data"] or "")),
         "clean": str(base / "data_clean"),
         "splits": str(base / "data_clean" / "splits"),
@@ -29,6 +31,11 @@ def plan(params: Mapping[str, Any]) -> dict[str, Any]:
         "training_args": [str(word) for word in params["training_args"]],
         "gate_args": [str(word) for word in params["gate_args"]],
     }
+    if planned["training_args"]:
+        check_arguments("Param training_args", TRAINING, _training(planned))
+    if planned["gate_args"]:
+        check_arguments("Param gate_args", GATE, _gate(planned, "1"))
+    return planned
 
 
 def preprocess(plan: Mapping[str, Any]) -> None:
@@ -43,12 +50,7 @@ def create_splits(plan: Mapping[str, Any]) -> None:
 
 def train(plan: Mapping[str, Any]) -> None:
     """Splits to registered models."""
-    words = ["--data", plan["splits"], "--output", plan["output"], *_registry(plan)]
-    run(
-        "code/train_and_log.py",
-        [*words, "--registered-model-name", plan["model"], *plan["training_args"]],
-        Path(plan["folder"]),
-    )
+    run(f"code/{TRAINING}", _training(plan), Path(plan["folder"]))
 
 
 def verify(plan: Mapping[str, Any]) -> dict[str, str]:
@@ -59,13 +61,30 @@ def verify(plan: Mapping[str, Any]) -> dict[str, str]:
 
 def gate(plan: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, Any]:
     """Promote the best version if it is fit; the decision, as for training.told."""
-    model = f"{plan['model']}-best"
-    verdict = Path(plan["output"]) / "verdict.json"
-    words = ["--model-name", model, "--model-version", versions[model], "--validation-data", plan["splits"]]
-    words += ["--verdict", str(verdict), *_registry(plan), *plan["gate_args"]]
-    run("ci-cd/promote-model.py", words, Path(plan["folder"]))
-    written = json.loads(verdict.read_text(encoding="utf-8"))
+    model = _best(plan)
+    run(f"ci-cd/{GATE}", _gate(plan, versions[model]), Path(plan["folder"]))
+    written = json.loads(_verdict(plan).read_text(encoding="utf-8"))
     return chosen(models.client(plan["mlflow_uri"]), model, versions[model], written)
+
+
+def _training(plan: Mapping[str, Any]) -> list[str]:
+    """The arguments of the training."""
+    words = ["--data", plan["splits"], "--output", plan["output"], *_registry(plan)]
+    return [*words, "--registered-model-name", plan["model"], *plan["training_args"]]
+
+
+def _gate(plan: Mapping[str, Any], version: str) -> list[str]:
+    """The arguments of the gate."""
+    words = ["--model-name", _best(plan), "--model-version", version, "--validation-data", plan["splits"]]
+    return [*words, "--verdict", str(_verdict(plan)), *_registry(plan), *plan["gate_args"]]
+
+
+def _best(plan: Mapping[str, Any]) -> str:
+    return f"{plan['model']}-best"
+
+
+def _verdict(plan: Mapping[str, Any]) -> Path:
+    return Path(plan["output"]) / "verdict.json"
 
 
 def _registry(plan: Mapping[str, Any]) -> list[str]:

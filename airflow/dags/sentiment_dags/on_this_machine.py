@@ -20,6 +20,7 @@ TAIL = 25
 CLOUD = ("STORAGE_EMULATOR_HOST", "SENTIMENT_LEDGER", "MLFLOW_TRACKING_URI")
 """Settings of a stack that this DAG does without."""
 
+REFUSED, CHECK_SECONDS = 2, 60.0
 WATCH = 'read -r nothing; kill -s KILL -- "-$1"'
 """For sh: ends a process group as soon as nobody holds the other end of its stdin."""
 
@@ -47,6 +48,28 @@ def training_data(asked: str, checkout: Path = CHECKOUT) -> str:
         "Param data: want tweets below data_raw/, found none: code/download_and_upload.py fetches them, "
         "code/sample_tweets.py --output data_raw/sample/ makes some"
     )
+
+
+def check_arguments(variable: str, script: str, words: Sequence[str], checkout: Path = CHECKOUT) -> None:
+    """See that a script takes its arguments, before anything is made for it; without a checkout it cannot be asked.
+
+    Args:
+        variable: the Variable or Param whose words are among the arguments, such as "Variable gate_args".
+        script: name of the file.
+        words: all of its arguments.
+        checkout: of the repository; may be none.
+
+    Raises:
+        SettingsError: it does not.
+    """
+    checking = checkout / "ci-cd" / "check_arguments.py"
+    if not checking.is_file():
+        return
+    command = [sys.executable, str(checking), script, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CHECK_SECONDS)
+    if done.returncode == REFUSED:
+        said = done.stderr.strip()
+        raise SettingsError(f"{variable}: want arguments that {script} takes, found others: {said}")
 
 
 def run(script: str, words: Sequence[str], folder: Path) -> None:

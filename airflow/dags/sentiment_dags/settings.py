@@ -29,6 +29,8 @@ from sentiment_dags.variables import (
 FILE, KAFKA = "file", "kafka"
 TEST, PRODUCTION = "test", "production"
 BUCKET_NAME = ("the name of a bucket", fitting(BUCKET))
+TOPIC = ("a topic's name", fitting(re.compile(r"[a-zA-Z0-9._-]{1,249}")))
+BROKERS = re.compile(r"[^\s,]+:[0-9]{1,5}(?:,[^\s,]+:[0-9]{1,5})*")
 MODEL_NAME = ("a name without / and :", fitting(re.compile(r"[^/:]+")))
 ALL_MODELS = "logisticregression,linearsvc,randomforest,gbt"
 
@@ -40,7 +42,10 @@ class Settings:
     project_id: str = variable("", "a project id", text, "Google Cloud project (default: the connection's)")
     region: str = variable("us-central1", "a region", fitting(re.compile(r"[a-z0-9-]+")), "region of the cluster")
     cluster_name: str = variable(
-        "sentiment-cluster", "a cluster's name", fitting(re.compile(r"[a-z][a-z0-9-]*")), "cluster that jobs run on"
+        "sentiment-cluster",
+        "a cluster's name (at most 52 of a-z, 0-9 and -)",
+        fitting(re.compile(r"[a-z](?:[a-z0-9-]{0,50}[a-z0-9])?")),
+        "cluster that jobs run on",
     )
     create_cluster: bool = variable(
         "true", "true or false", boolean, "make a cluster for each training and delete it afterwards"
@@ -62,7 +67,9 @@ class Settings:
     )
     code_bucket: str = variable("sentiment-bucket-code", *BUCKET_NAME, "bucket for staged code")
     data_bucket: str = variable("sentiment-bucket-data", *BUCKET_NAME, "bucket of the raw tweets")
-    raw_data_prefix: str = variable("data_raw/sentiment140", "a folder", text, "their folder in data_bucket")
+    raw_data_prefix: str = variable(
+        "data_raw/sentiment140", "a folder in data_bucket", fitting(re.compile(r"(?!.*//).+")), "where in it they lie"
+    )
     models_bucket: str = variable("sentiment-bucket-models", *BUCKET_NAME, "bucket for what trainings write")
     checkpoint_bucket: str = variable("sentiment-bucket-checkpoint", *BUCKET_NAME, "bucket for checkpoints of streams")
     predictions_bucket: str = variable("sentiment-bucket-predictions", *BUCKET_NAME, "bucket for predictions")
@@ -73,7 +80,10 @@ class Settings:
         "", "an MLflow server", text, "MLflow tracking server, as the cluster reaches it"
     )
     ledger_uri: str = variable(
-        "", "gs://BUCKET/FOLDER", text, "record of what was live (default: beside the artifacts)"
+        "",
+        "gs://BUCKET/FOLDER",
+        fitting(re.compile(r"gs://[^/\s]+/\S+")),
+        "record of what was live (default: beside the artifacts)",
     )
     dataproc_properties: dict[str, str] = variable(  # noqa: RUF009  a field
         "{}", 'a JSON object such as {"spark.executor.memory": "4g"}', properties, "Spark properties of every job"
@@ -115,9 +125,11 @@ class Settings:
     serving_models: list[Any] = variable(  # noqa: RUF009
         "[]", 'a JSON list such as ["model-a", {"model_name": "b", "stream": "b2"}]', names, "several streams at once"
     )
-    kafka_bootstrap_servers: str = variable("", "host:port of a broker", text, "broker, as the cluster reaches it")
-    kafka_input_topic: str = variable("sentiment-input", "a topic", text, "topic of the messages")
-    kafka_output_topic: str = variable("sentiment-predictions", "a topic", text, "topic of the predictions")
+    kafka_bootstrap_servers: str = variable(
+        "", "host:port of a broker", fitting(BROKERS), "broker, as the cluster reaches it; several with commas"
+    )
+    kafka_input_topic: str = variable("sentiment-input", *TOPIC, "topic of the messages")
+    kafka_output_topic: str = variable("sentiment-predictions", *TOPIC, "topic of the predictions")
     drift_psi_threshold: float = variable("0.2", "a number above 0", positive, "index above which a window has drifted")
     drift_windows: int = variable("7", "a whole number, at least 1", whole(1), "windows that are looked at (M)")
     drift_min_windows: int = variable("3", "a whole number, at least 1", whole(1), "drifted windows that count (N)")

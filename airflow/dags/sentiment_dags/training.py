@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from sentiment_dags import jobs, models, store
+from sentiment_dags.on_this_machine import check_arguments
 from sentiment_dags.settings import Settings, described, need, read, restored
 
 INIT_ACTION = "init-conda-spark-nlp-mlflow.sh"
@@ -37,10 +38,16 @@ def plan(params: Mapping[str, Any], run_id: str, day: str) -> dict[str, Any]:
     name = f"training-{day}-{hashlib.sha256(run_id.encode()).hexdigest()[:10]}"
     if settings.create_cluster:
         settings = replace(settings, cluster_name=name)
+    output = f"gs://{settings.models_bucket}/training/{name}"
+    if settings.training_args:
+        words = jobs.training_arguments(settings, output)
+        check_arguments("Variable training_args", jobs.SCRIPTS[jobs.TRAINING], words)
+    if settings.gate_args:
+        check_arguments("Variable gate_args", jobs.SCRIPTS[jobs.GATE], jobs.gate_arguments(settings, "1", output))
     return {
         "settings": described(settings),
         "name": name,
-        "output": f"gs://{settings.models_bucket}/training/{name}",
+        "output": output,
         "create": settings.create_cluster,
         "cluster_name": settings.cluster_name,
         "region": settings.region,
