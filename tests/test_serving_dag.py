@@ -9,15 +9,21 @@ from typing import Any
 
 import pytest
 import yaml
+from airflow.sdk.exceptions import AirflowFailException
 from airflow_run import Airflow
 from gcs_service import Gcs
 from google.cloud import dataproc_v1 as dp
+from sentiment_dags import deploy, serving
 from sentiment_dags.deploy import DeployStream
+from sentiment_dags.settings import described, read
+from sentiment_dags.variables import SettingsError
 from services import ROOT, free_port
 from serving_dags import Place, a_server, led, registry, said
 
 DRIVER = shlex.join([sys.executable, str(ROOT / "tests" / "cicd_driver.py")])
 MODELS = ("m-one", "m-two", "m-three", "m-fails", "m-idle", "m-other")
+SCRIPT = "gs://sentiment-bucket-code/code/0123456789ab/streaming_serving_mlflow_hdfs_kafka.py"
+PLANS = [{"job": {"pyspark_job": {"main_python_file_uri": SCRIPT}}}]
 CHECKED = ("settings", "validate_mlflow", "validate_places", "resolve_models", "stage_code", "notify", "")
 
 
@@ -44,6 +50,23 @@ def test_test_mode_shows_the_job_and_submits_nothing(place: Place, capsys: pytes
     taken = dp.Job(job)
     assert taken.labels["stream"] == "m-one"
     assert taken.scheduling.max_failures_per_hour == 10
+
+
+def test_code_that_has_changed_since_it_was_planned_is_not_deployed(place: Place) -> None:
+    del place  # for its store
+    with pytest.raises(
+        AirflowFailException, match=r"^want the code of revision 0123456789ab, found \w{12}.*: trigger again"
+    ):
+        serving.stage_code(described(read({"serving_deploy_mode": "production"})), PLANS)
+
+
+def test_test_mode_too_wants_the_input_of_file_streams_and_a_revision_that_is_staged(place: Place) -> None:
+    given = {"mlflow_tracking_uri": place.mlflow, "serving_source_type": "file", "project_id": "sentiment-local"}
+    deploy.check_places(read(given))
+    with pytest.raises(SettingsError, match=r"^Variable streaming_input_bucket: want a bucket .*, found no-such"):
+        deploy.check_places(read({**given, "streaming_input_bucket": "no-such-bucket"}))
+    with pytest.raises(AirflowFailException, match=r"^Variable code_revision: want a revision that is staged in gs://"):
+        serving.stage_code(described(read({"code_revision": "0123456789ab"})), PLANS)
 
 
 def rendered(task: str) -> str:

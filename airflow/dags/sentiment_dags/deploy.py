@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 from sentiment_dags import served_models, serving_jobs, staging
 from sentiment_dags.jobs import digest, serving_job
 from sentiment_dags.serving_jobs import Jobs, Say
-from sentiment_dags.settings import PRODUCTION, Settings
+from sentiment_dags.settings import FILE, PRODUCTION, Settings
 from sentiment_dags.store import CONNECTION
 from sentiment_dags.streams import Stream, streams
 from sentiment_dags.worker import at_work
@@ -50,7 +50,8 @@ def check_places(settings: Settings) -> None:
             f"found {settings.cluster_name}: {found}"
         )
     store = GCSHook(gcp_conn_id=CONNECTION).get_conn()
-    for name in ("code_bucket", "checkpoint_bucket", "predictions_bucket"):
+    read = ["streaming_input_bucket"] * any(stream.source_type == FILE for stream in streams(settings))
+    for name in ("code_bucket", "checkpoint_bucket", "predictions_bucket", *read):
         bucket = getattr(settings, name)
         try:
             next(iter(store.list_blobs(bucket, max_results=1, timeout=30)), None)

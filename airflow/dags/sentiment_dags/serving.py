@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sentiment_dags import served_models, staging, streams_health
+from sentiment_dags.serving_jobs import DeploymentError
 from sentiment_dags.settings import PRODUCTION, described, restored
 from sentiment_dags.streams import streams
 from sentiment_dags.worker import at_once, at_work, settings_of
@@ -57,20 +58,25 @@ def resolve_models(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def stage_code(found: Mapping[str, Any], plans: Sequence[Mapping[str, Any]]) -> None:
-    """Put the job's script where the plans expect it."""
+    """Put the job's script where the plans expect it; AirflowFailException: it would be other code than was planned."""
     (target,) = {plan["job"]["pyspark_job"]["main_python_file_uri"] for plan in plans}
-    if restored(found).serving_deploy_mode != PRODUCTION:
+    settings = restored(found)
+    if settings.serving_deploy_mode != PRODUCTION and not settings.code_revision:
         log.info("test mode: nothing is staged; in production it would be %s", target)
         return
+    *_, planned, script = target.split("/")
     with at_once():
-        staging.staged(restored(found), [target.rpartition("/")[2]])
+        revision = staging.staged(settings, [script])
+        if revision != planned:  # a job of what was planned might find no files, after its stream was drained
+            raise DeploymentError(
+                f"want the code of revision {planned}, found {revision}: it has changed, trigger again"
+            )
 
 
 def monitor(found: Mapping[str, Any], deployed: Mapping[str, Any], context: Mapping[str, Any]) -> str:
     """Wait until the stream serves; one that a try of this run has submitted and that does not is cancelled."""
     from airflow.sdk.exceptions import AirflowSkipException
     from sentiment_dags.deploy import SHOWN, is_of_run
-    from sentiment_dags.serving_jobs import DeploymentError
 
     if deployed["done"] == SHOWN:
         raise AirflowSkipException("test mode: nothing was submitted")
