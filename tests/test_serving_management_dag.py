@@ -48,10 +48,10 @@ def leave_a_batch() -> None:
     objects.replace(f"{checkpoint}/manifests/0.json", json.dumps({**manifest, "files": [f"{output}/{name}"]}))
 
 
-def report(place: Place) -> dict[str, Any]:
+def report(place: Place, audit: bool = False) -> dict[str, Any]:
     """Run the DAG; the report that it has stored."""
     before = set(place.blobs(REPORTS))
-    found = place.manage(audit=False)
+    found = place.manage(audit=audit)
     assert (found[""], found["report"], found["act[0]"]) == ("success", "success", "skipped")
     made = set(place.blobs(REPORTS)) - before
     (folder,) = {name.partition("/")[0] for name in made}
@@ -72,6 +72,9 @@ def test_a_stream_that_serves_is_healthy_and_one_that_was_killed_is_down(
     assert (healthy["verdict"], stream["name"], stream["reasons"]) == ("healthy", STREAM, [])
     assert stream["figures"]["rows_last_hour"] == 2
     assert "verdict: healthy" in caplog.text
+    unknown = report(place, audit=True)  # the stand-in is no audit: its job ends in ERROR
+    lost = "the audit failed: whether every message is there once is not known"
+    assert (unknown["verdict"], unknown["streams"][0]["reasons"]) == ("degraded", [lost])
     (job,) = place.jobs(STREAM, active=True)
     place.cancel(job)
     newest = max(place.blobs(f"{CHECKPOINTS}/{STREAM}/epochs"))

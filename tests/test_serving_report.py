@@ -279,6 +279,9 @@ def test_gaps_of_the_audit_degrade_a_stream(good: Served, spark: SparkSession, t
     assert spark is not None
     audit_predictions.main(arguments)
     assert report.tell(stream, Limits(), 86_400, 0, time.time()).verdict.state == HEALTHY
+    lost = report.tell(replace(stream, audit="", audit_failed=True), Limits(), 86_400, 0, time.time())
+    assert lost.verdict.reasons == ["the audit failed: whether every message is there once is not known"]
+    assert dict(report.details(lost))["audit"] == "failed"
     min(good.output.glob("date=*/*.parquet")).unlink()
     with pytest.raises(Exception, match="batch 0: its manifest has 20"):
         audit_predictions.main(arguments)

@@ -79,7 +79,7 @@ def sentiment_serving_management() -> None:
     streams = list_streams(found)
     acted = act.partial(found=found).expand(stream=streams)
     audits = audit.partial(found=found).expand(stream=streams)
-    report = ReportStreams(task_id="report", settings=found, streams=streams, audits=audits, trigger_rule="none_failed")
+    report = ReportStreams(task_id="report", settings=found, streams=streams, audits=audits, trigger_rule="all_done")
     [acted, report] >> notify().as_teardown()
 
 

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 REPORT, DRAIN, RESTART = "report", "drain", "restart"
 SCHEDULED = "scheduled"
 HISTORY_SECONDS, CHECK_FILES = 86_400.0, 50
+AUDIT_SECONDS = 3_600.0
+"""After which an audit that is still at work is cancelled."""
+
 Stream = dict[str, Any]
 """stream, job (its newest), state, checkpoint, output, bootstrap."""
 
@@ -113,7 +116,7 @@ def key(run_id: str) -> str:
 
 
 def audit(found: Mapping[str, Any], stream: Stream, context: Mapping[str, Any]) -> dict[str, str]:
-    """Let Spark count whether every message is there once; stream and report, empty where none could be made.
+    """Let Spark count whether every message is there once; stream and report, empty where the audit failed.
 
     A try that finds the job of an earlier one waits for that.
     """
@@ -137,14 +140,25 @@ def audit(found: Mapping[str, Any], stream: Stream, context: Mapping[str, Any]) 
             jobs.submit(wanted)
         except AlreadyExists:
             log.info("job %s is there already", name)
-        while state(ended := jobs.get(name)) not in TERMINAL:
-            time.sleep(LOOK_SECONDS)
-        log.info("job %s is %s", name, state(ended))
+        ended = waited(jobs, name)
         if objects.read(report) is not None:
             return {"stream": stream["stream"], "report": report}
         for line in last_lines(ended):
             log.warning("driver: %s", line)
     return {"stream": stream["stream"], "report": ""}
+
+
+def waited(jobs: Jobs, name: str) -> Any:
+    """A job at its end; one that is at work after AUDIT_SECONDS is cancelled."""
+    until = time.monotonic() + AUDIT_SECONDS
+    while state(ended := jobs.get(name)) not in TERMINAL:
+        if time.monotonic() >= until:
+            log.warning("job %s is still %s after %.0f s: it is cancelled", name, state(ended), AUDIT_SECONDS)
+            jobs.cancel(name)
+            return ended
+        time.sleep(LOOK_SECONDS)
+    log.info("job %s is %s", name, state(ended))
+    return ended
 
 
 class ReportStreams(BaseOperator):
@@ -175,25 +189,25 @@ class ReportStreams(BaseOperator):
         audits = {each["stream"]: each["report"] for each in self.audits or [] if each}
         with at_work(self.settings) as (settings, _):
             self.report = folder(settings, str(context["run_id"]), context["dag_run"].run_after)
-            found = written(self.report, self.streams, audits)
+            found = written(self.report, self.streams, audits, context["params"]["audit"])
         for line in found["streams"]:
             self.log.info("%s", line)
         self.log.info("%s", ReportLink().get_link(self, ti_key=None))
         return {**found, "report": self.report}
 
 
-def written(where: str, streams: Sequence[Stream], audits: Mapping[str, str]) -> dict[str, Any]:
-    """Write the report; its verdict and a line per stream."""
+def written(where: str, streams: Sequence[Stream], audits: Mapping[str, str], audited: bool) -> dict[str, Any]:
+    """Write the report; its verdict and a line per stream. An audit that was asked for and has no file has failed."""
     from datetime import UTC, datetime
 
     from sentiment.health import page, report, verdict
     from sentiment.health import streams as seen
 
     limits, now = verdict.Limits(), time.time()
-    asked = [
-        seen.Stream(each["stream"], each["checkpoint"], each["output"], audits.get(each["stream"], ""))
-        for each in streams
-    ]
+    asked = []
+    for each in streams:
+        audit = audits.get(each["stream"], "")
+        asked.append(seen.Stream(each["stream"], each["checkpoint"], each["output"], audit, audited and not audit))
     told = [report.tell(each, limits, HISTORY_SECONDS, CHECK_FILES, now) for each in asked]
     worst = verdict.worst([each.verdict for each in told])
     page.write(where, told, limits, worst, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")

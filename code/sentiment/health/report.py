@@ -53,7 +53,8 @@ def tell(stream: Stream, limits: Limits, window_seconds: float, check_files: int
     log.info("%s: %d batches, reading %s", stream.name, len(seen.batches), folder)
     output = outputs.look(folder, seen.batches, check_files)
     found = counting.figures(seen, output)
-    return Told(stream, judge(seen, found, output, gaps or [], limits), seen, found, output, gaps)
+    state = judge(seen, found, output, gaps or [], limits, audit_failed=stream.audit_failed)
+    return Told(stream, state, seen, found, output, gaps)
 
 
 def row(told: Told) -> list[str]:
@@ -112,7 +113,7 @@ def details(told: Told) -> list[tuple[str, str]]:
         ("Parquet files", f"{output.files:,}, newest date {output.newest_date or 'none'}"),
         ("footers read", f"{output.checked:,}, {len(output.faults)} faults"),
         ("newest file", newest if output.files else "none"),
-        ("audit", _audit_line(told.gaps)),
+        ("audit", "failed" if told.stream.audit_failed else _audit_line(told.gaps)),
     ]
 
 

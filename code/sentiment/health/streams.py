@@ -18,12 +18,13 @@ MOST_BATCHES = 5_000
 
 @dataclass(frozen=True)
 class Stream:
-    """Where a stream is; `output` empty: where its checkpoint says; `audit` empty: no audit was made."""
+    """Where a stream is; `output` empty: where its checkpoint says; `audit` empty: none was made, or `audit_failed`."""
 
     name: str
     checkpoint: str
     output: str = ""
     audit: str = ""
+    audit_failed: bool = False
 
 
 @dataclass(frozen=True)

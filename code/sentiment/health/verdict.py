@@ -45,7 +45,9 @@ class Verdict:
 NEVER_RAN = Verdict(DOWN, ["no stream has ever run on its checkpoint"])
 
 
-def judge(seen: Seen, figures: Figures, output: Output, gaps: list[str], limits: Limits) -> Verdict:
+def judge(
+    seen: Seen, figures: Figures, output: Output, gaps: list[str], limits: Limits, *, audit_failed: bool = False
+) -> Verdict:
     """The verdict on one stream.
 
     Args:
@@ -54,9 +56,12 @@ def judge(seen: Seen, figures: Figures, output: Output, gaps: list[str], limits:
         output: what its output held.
         gaps: what an audit has found, the worst first.
         limits: what it has to stay within.
+        audit_failed: whether an audit was asked for and found nothing out.
     """
     down = list(_down(seen, figures, output, limits))
     degraded = [*_slow(figures, limits), *_wrong(seen, figures, output, gaps, limits)]
+    if audit_failed:
+        degraded.append("the audit failed: whether every message is there once is not known")
     if down:
         return Verdict(DOWN, down + degraded)
     return Verdict(DEGRADED if degraded else HEALTHY, degraded)
