@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from google.cloud import dataproc_v1 as dp
-from sentiment_dags import management
-from sentiment_dags.serving_jobs import Jobs
+from sentiment_dags import management, streams_health
+from sentiment_dags.serving_jobs import DeploymentError, Jobs
+from sentiment_dags.streams_health import Batches
 
 State: Any = dp.JobStatus.State
 NOW = datetime.now(UTC)
@@ -43,3 +44,30 @@ def test_an_audit_that_does_not_end_is_cancelled(monkeypatch: pytest.MonkeyPatch
     client = Client(running(90))
     management.waited(Jobs(client, "p", "r"), "a-job")
     assert client.cancelled == ["a-job"]
+
+
+@pytest.mark.parametrize(
+    ("job", "committed", "complaint"),
+    [
+        (running(5), 4, ""),
+        (running(5, 300, 200), 4, ""),  # it failed in earlier hours
+        (running(5, 8), 4, ""),
+        (running(5, 20, 8), 4, "its driver failed 2 times"),  # it fails again and again, with a batch each time
+        (running(5), 6, "no batch is complete after 0 s"),  # the batch is that of the attempt before
+    ],
+)
+def test_a_stream_serves_once_its_present_attempt_has_completed_a_batch_unless_it_fails_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, job: dp.Job, committed: float, complaint: str
+) -> None:
+    moment = (NOW - timedelta(minutes=committed)).timestamp()
+    monkeypatch.setattr(streams_health, "batches", lambda _: Batches(41, moment, 42))
+    monkeypatch.setattr(streams_health, "told", lambda *_: "")
+
+    def watched() -> str:
+        return streams_health.wait_until_healthy(Jobs(Client(job), "p", "r"), "a-job", "gs://c/s", 0, print)
+
+    if not complaint:
+        assert watched() == "job a-job is RUNNING and has completed batch 41"
+        return
+    with pytest.raises(DeploymentError, match=f"^job a-job of stream s failed: {complaint}"):
+        watched()

@@ -6,13 +6,13 @@ import time
 from typing import Any
 
 from sentiment_dags.driver import last_lines
-from sentiment_dags.serving_jobs import LOOK_SECONDS, TERMINAL, DeploymentError, Jobs, Say, begun, state
+from sentiment_dags.serving_jobs import LOOK_SECONDS, TERMINAL, DeploymentError, Jobs, Say, state
 
 QUIET_SECONDS = 12.0
 """Without a batch in work, after which a stream counts as idle: twice what its lease takes to be renewed."""
 
-FAILURES = 2
-"""Of the driver, after which a deploy is given up."""
+FAILURES, WITHIN_SECONDS = 2, 3600.0
+"""Of the driver in so short a time, after which a deploy is given up; a stream may have failed in earlier days."""
 
 RUNS = "the stream runs: query"
 
@@ -38,13 +38,12 @@ def wait_until_healthy(jobs: Jobs, job_id: str, checkpoint: str, timeout: float,
         job = jobs.get(job_id)
         now = state(job)
         seen = batches(checkpoint)
-        if now == "RUNNING" and seen.moment > begun(job)[0]:
-            return f"job {job_id} is RUNNING and has completed batch {seen.committed}{told(checkpoint, seen.committed)}"
         if now in TERMINAL:
             raise failed(job, f"it is {now}", say)
-        failures = sum(each.state.name == "ATTEMPT_FAILURE" for each in job.status_history)
-        if failures >= FAILURES:
+        if (failures := lately_failed(job)) >= FAILURES:
             raise failed(job, f"its driver failed {failures} times", say)
+        if now == "RUNNING" and seen.moment > job.status.state_start_time.timestamp():
+            return f"job {job_id} is RUNNING and has completed batch {seen.committed}{told(checkpoint, seen.committed)}"
         if time.monotonic() >= until:
             raise failed(job, f"no batch is complete after {timeout:.0f} s", say)
         runs = runs or RUNS in said(job)
@@ -57,6 +56,13 @@ def wait_until_healthy(jobs: Jobs, job_id: str, checkpoint: str, timeout: float,
         else:
             quiet = 0.0
         time.sleep(LOOK_SECONDS)
+
+
+def lately_failed(job: Any) -> int:
+    """How often its driver has failed within WITHIN_SECONDS."""
+    since = time.time() - WITHIN_SECONDS
+    failed = [each for each in job.status_history if each.state.name == "ATTEMPT_FAILURE"]
+    return sum(each.state_start_time.timestamp() > since for each in failed)
 
 
 def batches(checkpoint: str) -> Batches:
