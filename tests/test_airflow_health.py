@@ -8,6 +8,7 @@ from google.cloud import dataproc_v1 as dp
 from sentiment_dags import management, streams_health
 from sentiment_dags.serving_jobs import DeploymentError, Jobs
 from sentiment_dags.streams_health import Batches
+from sentiment_dags.variables import SettingsError
 
 State: Any = dp.JobStatus.State
 NOW = datetime.now(UTC)
@@ -71,3 +72,10 @@ def test_a_stream_serves_once_its_present_attempt_has_completed_a_batch_unless_i
         return
     with pytest.raises(DeploymentError, match=f"^job a-job of stream s failed: {complaint}"):
         watched()
+
+
+def test_a_name_that_no_stream_can_have_is_not_asked_for() -> None:
+    assert management.named({"stream": "m-1"}) == "m-1"
+    assert management.named({"stream": None}) == ""
+    with pytest.raises(SettingsError, match=r"^Param stream: want a stream's name .*, found 'x AND labels.suite = y'$"):
+        management.named({"stream": "x AND labels.suite = y"})

@@ -83,6 +83,14 @@ def test_tweets_that_break_the_contract_are_named_with_their_place(
         contract.check(bucket("a.csv", content))
 
 
+def test_a_bucket_that_is_not_there_is_named(bucket: Write) -> None:
+    del bucket  # for its store
+    with pytest.raises(
+        contract.ContractError, match=r"^Variable data_bucket: want a bucket .*, found no-such-bucket: "
+    ):
+        contract.check(settings(data_bucket="no-such-bucket"))
+
+
 def test_a_file_that_is_no_gzip_is_named(bucket: Write) -> None:
     with pytest.raises(contract.ContractError, match=r"a\.csv\.gz: want gzip, found something else"):
         contract.check(bucket("a.csv.gz", GOOD.encode()))
@@ -229,13 +237,28 @@ def test_a_registry_that_is_away_is_named_without_its_password() -> None:
     assert "hidden" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("conf", "line"),
+    [
+        ({"create_cluster": "perhaps"}, "Param create_cluster: want true or false, found 'perhaps'"),
+        (
+            {"mlflow_tracking_uri": "none://m"},
+            "Variable mlflow_tracking_uri: want an MLflow server that answers, found",
+        ),
+    ],
+)
 def test_an_impossible_variable_fails_the_first_task_and_nothing_is_made(
-    airflow: Airflow, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    airflow: Airflow,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    conf: dict[str, str],
+    line: str,
 ) -> None:
-    states = airflow.run("sentiment_ml_training_pipeline", {"create_cluster": "perhaps"})
+    states = airflow.run("sentiment_ml_training_pipeline", conf)
     assert (states[""], states["settings"], states["create_cluster"]) == ("failed", "failed", "upstream_failed")
     assert states["notify"] == "success"
-    assert "Param create_cluster: want true or false, found 'perhaps'" in capsys.readouterr().out
+    assert line in capsys.readouterr().out
+    assert caplog.text.count("starting task_id=settings") == 1  # another try would meet the same
     assert "failed: settings" in caplog.text
 
 

@@ -206,5 +206,7 @@ def test_a_stream_is_restarted_with_its_settings_and_drained(place: Place, capsy
     found = place.manage(action="drain", stream="s-life")
     assert found[""] == "success"
     assert "stream s-life: no job runs" in said(capsys)
+    assert place.manage(stream="a b")["settings"] == "failed"
+    assert "Param stream: want a stream's name (of a-z, 0-9, _ and -), found 'a b'" in said(capsys)
     assert place.manage(stream="nobody")[""] == "failed"
     assert "Param stream: want a stream that was deployed, found no serving job of 'nobody'" in said(capsys)

@@ -35,13 +35,14 @@ REASON = Param("", type=["string", "null"], title="reason", description="why thi
 def settings() -> dict[str, Any]:
     """Reads and checks every setting; asks MLflow whether it is there."""
     from sentiment_dags import training
+    from sentiment_dags.models import RegistryError
     from sentiment_dags.variables import SettingsError
 
     context = get_current_context()
     run = context["dag_run"]
     try:
         return training.plan(context["params"], run.run_id, f"{run.run_after:%Y%m%d}")
-    except SettingsError as error:
+    except (RegistryError, SettingsError) as error:
         raise AirflowFailException(str(error)) from None
 
 

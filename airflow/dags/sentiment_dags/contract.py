@@ -80,8 +80,16 @@ def judge(found: dict[str, int], place: str) -> None:
 
 def _files(settings: Settings) -> list[Any]:
     """The raw CSV files as the training job finds them: a generated sample among real tweets is none."""
+    from google.api_core.exceptions import Forbidden, NotFound
+
     prefix = settings.raw_data_prefix.strip("/")
-    blobs = list(store.client().list_blobs(settings.data_bucket, prefix=prefix, timeout=store.SECONDS))
+    try:
+        blobs = list(store.client().list_blobs(settings.data_bucket, prefix=prefix, timeout=store.SECONDS))
+    except (Forbidden, NotFound) as error:
+        said = " ".join(str(error.message).split())[:200]
+        raise ContractError(
+            f"Variable data_bucket: want a bucket that can be read, found {settings.data_bucket}: {said}"
+        ) from None
     below = [blob for blob in blobs if blob.name == prefix or blob.name.startswith(f"{prefix}/")]
     tweets = [blob for blob in below if blob.name.lower().endswith(SUFFIXES) and blob.size]
     return [blob for blob in tweets if "/sentiment140/sample_" not in f"/{blob.name}"]

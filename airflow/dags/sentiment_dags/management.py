@@ -12,8 +12,9 @@ from sentiment_dags.jobs import AUDIT, SCRIPTS, audit_arguments, job
 from sentiment_dags.report_link import ReportLink
 from sentiment_dags.serving_jobs import LOOK_SECONDS, TERMINAL, DeploymentError, Jobs, argument, state
 from sentiment_dags.settings import Settings, described
+from sentiment_dags.streams import NAME
 from sentiment_dags.variables import SettingsError, as_text
-from sentiment_dags.worker import at_work, settings_of
+from sentiment_dags.worker import at_once, at_work, settings_of
 
 log = logging.getLogger(__name__)
 REPORT, DRAIN, RESTART = "report", "drain", "restart"
@@ -27,10 +28,12 @@ Stream = dict[str, Any]
 
 
 def settings(context: Mapping[str, Any]) -> dict[str, Any]:
-    """Read everything; a scheduled run is skipped unless serving_management_hourly is true."""
+    """Read and check everything; a scheduled run is skipped unless serving_management_hourly is true."""
     from airflow.sdk.exceptions import AirflowSkipException
 
     found = settings_of(context["params"])
+    with at_once():
+        named(context["params"])
     kind = context["dag_run"].run_type
     if str(getattr(kind, "value", kind)) == SCHEDULED and not found.serving_management_hourly:
         raise AirflowSkipException("it is the hour, but Variable serving_management_hourly is not true")
@@ -39,7 +42,7 @@ def settings(context: Mapping[str, Any]) -> dict[str, Any]:
 
 def streams(found: Mapping[str, Any], params: Mapping[str, Any]) -> list[Stream]:
     """Streams with a job that runs, and those whose newest job ended otherwise than by a drain; or the Param's one."""
-    wanted = as_text(params.get("stream"))
+    wanted = named(params)
     with at_work(found) as (_, jobs):
         newest = {each.labels["stream"]: each for each in jobs.serving(wanted)}
         if wanted and not newest:
@@ -49,6 +52,14 @@ def streams(found: Mapping[str, Any], params: Mapping[str, Any]) -> list[Stream]
     for each in made:
         log.info("stream %s: job %s is %s", each["stream"], each["job"], each["state"])
     return made
+
+
+def named(params: Mapping[str, Any]) -> str:
+    """The one stream that the Param names; empty: all. SettingsError: no stream can have that name."""
+    wanted = as_text(params.get("stream"))
+    if wanted and not NAME.fullmatch(wanted):
+        raise SettingsError(f"Param stream: want a stream's name (of a-z, 0-9, _ and -), found {wanted!r}")
+    return wanted
 
 
 def _counts(now: str, action: str) -> bool:
