@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from airflow.sdk.log import redact
 from airflow_run import CONNECTION, Airflow, google_connection
 from dataproc_server import CLUSTER, PLACE, Clients, Server
 from gcs_service import Gcs
 from google.cloud import dataproc_v1 as dp
-from sentiment_dags.operators import ClusterOperator
+from sentiment_dags.operators import AttachingSubmitJobOperator, ClusterOperator
 from services import ROOT
 
 
@@ -115,6 +116,14 @@ def test_a_cluster_whose_making_was_cut_off_is_deleted(
         patch.setattr(ClusterOperator, "_get_cluster", lost)
         states = airflow.run("attaching", {"job_id": "half", "main": str(main), "cluster": "half", "create": "yes"})
     assert (states["create"], states["delete"], there(airflow)) == ("failed", "success", {CLUSTER})
+
+
+def test_passwords_in_a_job_s_arguments_are_hidden_in_what_airflow_shows() -> None:
+    words = ["--mlflow-uri", "https://user:so-hidden@mlflow:5000"]  # pragma: allowlist secret
+    place = {"project_id": "p", "region": "r"}
+    operator = AttachingSubmitJobOperator(task_id="t", job={"pyspark_job": {"args": words}}, **place)
+    operator.render_template_fields({})
+    assert redact(operator.job) == {"pyspark_job": {"args": ["--mlflow-uri", "https://user:***@mlflow:5000"]}}
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from serving_dags import Place, a_server, led, registry, said
 DRIVER = shlex.join([sys.executable, str(ROOT / "tests" / "cicd_driver.py")])
 MODELS = ("m-one", "m-two", "m-three", "m-fails", "m-idle", "m-other")
 SCRIPT = "gs://sentiment-bucket-code/code/0123456789ab/streaming_serving_mlflow_hdfs_kafka.py"
-PLANS = [{"job": {"pyspark_job": {"main_python_file_uri": SCRIPT}}}]
+PLANS = [{"secret_job": {"pyspark_job": {"main_python_file_uri": SCRIPT}}}]
 CHECKED = ("settings", "validate_mlflow", "validate_places", "resolve_models", "stage_code", "notify", "")
 
 
@@ -38,14 +38,19 @@ def place(airflow: Airflow, gcs: Gcs, tmp_path_factory: pytest.TempPathFactory) 
 
 def test_test_mode_shows_the_job_and_submits_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     before = set(place.blobs("gs://sentiment-bucket-code"))
-    found = place.serve("m-one", serving_deploy_mode="test")
+    properties = {"spark.proxied": "http://user:hidden@proxy/"}  # pragma: allowlist secret
+    found = place.serve("m-one", serving_deploy_mode="test", dataproc_properties=properties)
     assert {task: found.pop(task) for task in CHECKED} == dict.fromkeys(CHECKED, "success")
     assert found == {"stream.deploy[0]": "success", "stream.monitor[0]": "skipped"}
     assert place.all_jobs() == []
     assert set(place.blobs("gs://sentiment-bucket-code")) == before
     shown = said(capsys)
     assert "test mode: nothing is submitted" in shown
-    job = yaml.safe_load(rendered("stream.deploy"))
+    pages = rendered()
+    assert {*CHECKED, "stream.deploy", "stream.monitor"} == {*pages, "notify", ""}
+    assert "hidden" not in str(pages)
+    job = yaml.safe_load(pages["stream.deploy"]["job"])
+    assert job["pyspark_job"]["properties"] == {"spark.proxied": "http://***@proxy/"}
     assert f"job_id: {job['reference']['job_id']}" in shown
     taken = dp.Job(job)
     assert taken.labels["stream"] == "m-one"
@@ -69,16 +74,14 @@ def test_test_mode_too_wants_the_input_of_file_streams_and_a_revision_that_is_st
         serving.stage_code(described(read({"code_revision": "0123456789ab"})), PLANS)
 
 
-def rendered(task: str) -> str:
-    """The field `job` under Rendered Templates of the newest run."""
+def rendered() -> dict[str, dict[str, Any]]:
+    """What stands under Rendered Templates of the newest run, by task."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields as Fields
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        rows = session.query(Fields).filter(Fields.dag_id == "sentiment_model_serving", Fields.task_id == task)
-        newest = rows.order_by(Fields.run_id.desc()).first()
-        assert newest is not None
-        return str(newest.rendered_fields["job"])
+        rows = session.query(Fields).filter(Fields.dag_id == "sentiment_model_serving").order_by(Fields.run_id)
+        return {row.task_id: row.rendered_fields for row in rows}
 
 
 @pytest.mark.dags

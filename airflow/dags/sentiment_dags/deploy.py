@@ -22,13 +22,13 @@ RUN = "run"
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One stream's deployment."""
+    """One stream's deployment. Airflow's pages hide `secret_job`, whose arguments may hold passwords."""
 
     stream: str
     model: str
     version: str
     checkpoint: str
-    job: dict[str, Any]
+    secret_job: dict[str, Any]
 
 
 def check_places(settings: Settings) -> None:
@@ -160,7 +160,7 @@ class DeployStream(BaseOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Deploy or show; gives stream, job, checkpoint and what was done."""
         plan = Plan(**self.plan)
-        wanted = of_run(plan.job, str(context["run_id"]))
+        wanted = of_run(plan.secret_job, str(context["run_id"]))
         self.job = rendered(wanted)
         done = {"stream": plan.stream, "model": plan.model, "version": plan.version, "checkpoint": plan.checkpoint}
         with at_work(self.settings) as (settings, jobs):

@@ -14,13 +14,14 @@ LINES = "lines"
 
 
 def settings(context: Any) -> dict[str, Any]:
-    """The settings and the end of the last window, `until`. AirflowFailException: a value does not fit."""
+    """The settings, region and project, and the end of the last window, `until`. AirflowFailException: one is wrong."""
     from airflow.sdk.exceptions import AirflowFailException
 
     try:
         found = read(context["params"])
         streams(found)
-        return {**described(found), "until": drift.moment(context["params"], context["dag_run"].run_after)}
+        until = drift.moment(context["params"], context["dag_run"].run_after)
+        return {**described(found), "region": found.region, "project_id": found.project_id, "until": until}
     except SettingsError as error:
         raise AirflowFailException(str(error)) from None
 
@@ -30,14 +31,14 @@ def stage_code(found: dict[str, Any]) -> str:
     from airflow.sdk.exceptions import AirflowFailException
 
     try:
-        return staging.staged(_settings(found), [jobs.SCRIPTS[jobs.DRIFT]])
+        return staging.staged(restored(found), [jobs.SCRIPTS[jobs.DRIFT]])
     except SettingsError as error:
         raise AirflowFailException(str(error)) from None
 
 
 def plan(context: Any, found: dict[str, Any], revision: str) -> list[dict[str, Any]]:
     """stream, report and job of each check."""
-    return drift.checks(_settings(found), str(context["run_id"]), found["until"], revision)
+    return drift.checks(restored(found), str(context["run_id"]), found["until"], revision)
 
 
 def decide(context: Any, findings: Sequence[dict[str, Any]] | dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -61,7 +62,3 @@ def decide(context: Any, findings: Sequence[dict[str, Any]] | dict[str, Any] | N
 def outcome(context: Any) -> list[str]:
     """The lines of `decide`; none where it did not run."""
     return list(context["ti"].xcom_pull(task_ids="decide", key=LINES) or [])
-
-
-def _settings(found: dict[str, Any]) -> Any:
-    return restored({name: value for name, value in found.items() if name != "until"})

@@ -1,5 +1,7 @@
 """The provider's Dataproc operators, made safe to repeat: no try of a task ever starts a second job or cluster."""
 
+import json
+import re
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +13,7 @@ from airflow.providers.google.cloud.operators.dataproc import (
     DataprocSubmitJobOperator,
 )
 from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.log import mask_secret
 from google.api_core.exceptions import AlreadyExists, NotFound
 from google.cloud.dataproc_v1 import JobStatus
 from sentiment_dags.driver import last_lines
@@ -27,6 +30,12 @@ class AttachingSubmitJobOperator(DataprocSubmitJobOperator):
     work is waited for, one that is DONE is the result, and only behind one that ended in ERROR or CANCELLED does the
     number rise. A job that fails makes the task fail with the driver's last lines in its log.
     """
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """Render, and let Airflow hide the passwords in the addresses among the job's arguments and properties."""
+        super().render_template_fields(context, jinja_env)
+        for password in re.findall(r"://[^/@\s:]*:([^/@\s]+)@", json.dumps(self.job)):
+            mask_secret(password)
 
     def execute(self, context: Any) -> Any:
         """The id of the job that is DONE."""

@@ -59,7 +59,7 @@ def resolve_models(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def stage_code(found: Mapping[str, Any], plans: Sequence[Mapping[str, Any]]) -> None:
     """Put the job's script where the plans expect it; AirflowFailException: it would be other code than was planned."""
-    (target,) = {plan["job"]["pyspark_job"]["main_python_file_uri"] for plan in plans}
+    (target,) = {plan["secret_job"]["pyspark_job"]["main_python_file_uri"] for plan in plans}
     settings = restored(found)
     if settings.serving_deploy_mode != PRODUCTION and not settings.code_revision:
         log.info("test mode: nothing is staged; in production it would be %s", target)

@@ -27,6 +27,9 @@ from sentiment_dags.variables import (
 )
 
 FILE, KAFKA = "file", "kafka"
+HIDDEN = "secret_settings"
+"""Airflow's pages hide what has such a name: addresses may hold passwords."""
+
 TEST, PRODUCTION = "test", "production"
 BUCKET_NAME = ("the name of a bucket", fitting(BUCKET))
 TOPIC = ("a topic's name", fitting(re.compile(r"[a-zA-Z0-9._-]{1,249}")))
@@ -180,9 +183,9 @@ def need(settings: Settings, *wanted: str) -> None:
 
 def described(settings: Settings) -> dict[str, Any]:
     """The settings for XCom, without the webhook's address, which is a secret: notices.py reads it for itself."""
-    return {**dataclasses.asdict(settings), "notify_webhook": ""}
+    return {HIDDEN: {**dataclasses.asdict(settings), "notify_webhook": ""}}
 
 
 def restored(described: Mapping[str, Any]) -> Settings:
     """The settings out of XCom."""
-    return Settings(**described)
+    return Settings(**described[HIDDEN])
