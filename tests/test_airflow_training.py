@@ -219,7 +219,12 @@ def test_the_local_training_names_arguments_that_a_script_does_not_take(tmp_path
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_run_s_cluster_is_one_that_dataproc_takes(workers: str) -> None:
-    config = dp.ClusterConfig(training.cluster_config(settings(cluster_workers=workers), "0" * 12))
+    more = {"cluster_metadata": '{"WHEELS_GCS_URI": "gs://w"}', "cluster_zone": "us-central1-b"}
+    config = dp.ClusterConfig(training.cluster_config(settings(cluster_workers=workers, **more), "0" * 12))
+    listed = "gs://sentiment-bucket-code/code/000000000000/requirements-cluster.txt"
+    assert dict(config.gce_cluster_config.metadata) == {"REQUIREMENTS_GCS_URI": listed, "WHEELS_GCS_URI": "gs://w"}
+    assert config.gce_cluster_config.zone_uri == "us-central1-b"
+    assert not dp.ClusterConfig(training.cluster_config(settings(), "0" * 12)).gce_cluster_config.zone_uri
     assert config.lifecycle_config.idle_delete_ttl.seconds == 3600
     assert config.worker_config.num_instances == int(workers)
     place = "gs://sentiment-bucket-code/code/000000000000/init-conda-spark-nlp-mlflow.sh"

@@ -24,9 +24,9 @@ from sentiment_dags.params import params
 
 HEEDS = (
     *("project_id", "region", "create_cluster", "cluster_name", "cluster_image", "cluster_machine_type"),
-    *("cluster_workers", "code_bucket", "code_revision", "data_bucket", "raw_data_prefix", "models_bucket"),
-    *("mlflow_tracking_uri", "ledger_uri", "dataproc_properties", "training_model_name", "training_models"),
-    *("training_args", "gate_args", "notify_webhook", "notify_email"),
+    *("cluster_workers", "cluster_zone", "cluster_metadata", "code_bucket", "code_revision", "data_bucket"),
+    *("raw_data_prefix", "models_bucket", "mlflow_tracking_uri", "ledger_uri", "dataproc_properties"),
+    *("training_model_name", "training_models", "training_args", "gate_args", "notify_webhook", "notify_email"),
 )
 REASON = Param("", type=["string", "null"], title="reason", description="why this run was triggered, for its notice")
 

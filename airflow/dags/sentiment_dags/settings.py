@@ -62,6 +62,15 @@ class Settings:
     cluster_workers: int = variable(
         "2", "0 (one machine) or a whole number, at least 2", whole(0, never=1), "its primary workers"
     )
+    cluster_zone: str = variable(
+        "", "a zone", fitting(re.compile(r"[a-z0-9-]+")), "zone of such a cluster (default: Dataproc chooses)"
+    )
+    cluster_metadata: dict[str, str] = variable(  # noqa: RUF009
+        "{}",
+        'a JSON object such as {"WHEELS_GCS_URI": "gs://BUCKET/wheels"}',
+        properties,
+        "more metadata of its machines, as ci-cd/init-actions/ reads it where they cannot reach the internet",
+    )
     code_revision: str = variable(
         "",
         "a revision such as 0123456789ab",

@@ -61,8 +61,10 @@ def cluster_config(settings: Settings, revision: str) -> dict[str, Any]:
     folder, machine = jobs.code_folder(settings, revision), settings.cluster_machine_type
     workers = {"num_instances": settings.cluster_workers, "machine_type_uri": machine}
     alone = {"dataproc:dataproc.allow.zero.workers": "true"}
+    metadata = {"REQUIREMENTS_GCS_URI": f"{folder}/{REQUIREMENTS}", **settings.cluster_metadata}
+    zone = {"zone_uri": settings.cluster_zone} if settings.cluster_zone else {}
     return {
-        "gce_cluster_config": {"metadata": {"REQUIREMENTS_GCS_URI": f"{folder}/{REQUIREMENTS}"}},
+        "gce_cluster_config": {"metadata": metadata, **zone},
         "master_config": {"num_instances": 1, "machine_type_uri": machine},
         **({"worker_config": workers} if settings.cluster_workers else {}),
         "software_config": {
