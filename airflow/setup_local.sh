@@ -8,8 +8,8 @@
 # PROJECT_ID          Google Cloud project of the connection (default: that of the credentials)
 # DATAPROC_ENDPOINT   host:port of another Dataproc server than Google's; no credentials are sent to it
 #
-# It writes HOME/env, the database, the connection google_cloud_default, the Variables of variables.example.json and
-# the pool dataproc. A second run changes nothing that is there. Afterwards: airflow/start_services.sh
+# It writes HOME/env, the database, the connection google_cloud_default and the Variables of variables.example.json.
+# A second run changes nothing that is there. Afterwards: airflow/start_services.sh
 set -euo pipefail
 case $0 in */*) here=${0%/*} ;; *) here=. ;; esac
 # shellcheck source=airflow/home.sh
@@ -49,5 +49,4 @@ if ! airflow connections get google_cloud_default >/dev/null 2>&1; then
     airflow connections add google_cloud_default --conn-type google_cloud_platform --conn-extra "$extra"
 fi
 quietly 'the Variables' airflow variables import airflow/variables.example.json --action-on-existing-key skip
-quietly 'the pool dataproc' airflow pools set dataproc 4 'jobs on Dataproc at once'
 echo "setup_local: done; airflow/start_services.sh starts it, and \`. $home/env\` leads the command airflow to it"

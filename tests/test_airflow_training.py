@@ -242,6 +242,14 @@ def test_a_registry_that_is_away_is_named_without_its_password() -> None:
     assert "hidden" not in str(error.value)
 
 
+def test_a_worker_without_mlflow_says_what_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow.exceptions", None)
+    with pytest.raises(
+        models.RegistryError, match=r"^want the package mlflow-skinny on the Airflow worker, found none"
+    ):
+        models.client("http://127.0.0.1:1")
+
+
 @pytest.mark.parametrize(
     ("conf", "line"),
     [

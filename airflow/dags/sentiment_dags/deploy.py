@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 from airflow.sdk import BaseOperator
-from sentiment_dags import served_models, serving_jobs, staging
+from sentiment_dags import models, serving_jobs, staging
 from sentiment_dags.jobs import digest, serving_job
 from sentiment_dags.serving_jobs import Jobs, Say
 from sentiment_dags.settings import FILE, PRODUCTION, Settings
@@ -62,13 +62,13 @@ def check_places(settings: Settings) -> None:
 
 def plans(settings: Settings, jobs: Jobs) -> list[dict[str, Any]]:
     """What each stream's deployment would submit; RegistryError: a model is not there."""
-    registry = served_models.client(settings.mlflow_tracking_uri)
+    registry = models.client(settings.mlflow_tracking_uri)
     revision = settings.code_revision or staging.revision_of(staging.CHECKOUT, staging.packed(staging.CHECKOUT))
     return [dataclasses.asdict(_plan(settings, each, registry, revision, jobs)) for each in streams(settings)]
 
 
 def _plan(settings: Settings, stream: Stream, registry: Any, revision: str, jobs: Jobs) -> Plan:
-    version = served_models.version(registry, stream)
+    version = models.served(registry, stream)
     number = str(len(jobs.serving(stream.name)) + 1)
     job = serving_job(dataclasses.replace(settings, project_id=jobs.project), stream, revision, number)
     return Plan(stream.name, stream.model_name, version, stream.checkpoint(settings), job)

@@ -1,4 +1,4 @@
-"""The registry as the worker sees it: whether it answers, what a training registered, what is live.
+"""The registry as the worker sees it: whether it answers, what a training registered, what is live, what is served.
 
 MLflow's client goes on trying for minutes; here a server that is away is named within one.
 """
@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from sentiment_dags.streams import Stream
+
 CHAMPION = "champion"
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+ALIASES = {"Production": CHAMPION, "Staging": "challenger"}
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 
 class RegistryError(RuntimeError):
@@ -24,17 +27,19 @@ def without_password(uri: str) -> str:
 
 
 def client(uri: str) -> Any:
-    """A client of a registry that answers; RegistryError names the address."""
-    for name, value in PATIENCE.items():
-        os.environ.setdefault(name, value)
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
+    """A client of a registry that answers; RegistryError names the address, or what is not installed."""
+    os.environ.update(PATIENCE)  # MLflow looks here with each request
+    try:
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+    except ImportError as error:
+        raise RegistryError(f"want the package mlflow-skinny on the Airflow worker, found none: {error}") from None
 
     try:
         found = MlflowClient(uri, uri)
         found.search_registered_models(max_results=1)
     except (MlflowException, OSError, ImportError, ValueError) as error:
-        said = str(error).partition("\n")[0].replace(uri, without_password(uri))[:300]
+        said = " ".join(str(error).split()).replace(uri, without_password(uri))[:300]
         raise RegistryError(
             f"Variable mlflow_tracking_uri: want an MLflow server that answers, found {without_password(uri)}: {said}"
         ) from None
@@ -49,6 +54,33 @@ def champion(registry: Any, model: str) -> str:
         return str(registry.get_registered_model(model).aliases.get(CHAMPION, ""))
     except MlflowException:
         return ""
+
+
+def served(registry: Any, stream: Stream) -> str:
+    """The version that the stream's alias means now: the alias itself, else the newest version in its stage.
+
+    RegistryError: there is no such model, or nothing stands there.
+    """
+    from mlflow.exceptions import MlflowException
+
+    name = stream.model_name
+    alias = stream.model_alias or ALIASES[stream.model_stage]
+    try:
+        aliases = registry.get_registered_model(name).aliases
+        staged = [
+            int(each.version)
+            for each in registry.search_model_versions(f"name = '{name}'")
+            if not stream.model_alias and each.current_stage == stream.model_stage
+        ]
+    except MlflowException as error:
+        said = " ".join(str(error).split())[:200]
+        raise RegistryError(f"stream {stream.name}: want the registered model {name}, found: {said}") from None
+    if alias in aliases:
+        return str(aliases[alias])
+    if staged:
+        return str(max(staged))
+    known = ", ".join(sorted(aliases)) or "none"
+    raise RegistryError(f"stream {stream.name}: want model {name} to have the alias {alias}, found {known}")
 
 
 def verified(registry: Any, model: str, run: Mapping[str, Any]) -> dict[str, str]:

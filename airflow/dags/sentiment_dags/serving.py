@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sentiment_dags import served_models, staging, streams_health
+from sentiment_dags import models, staging, streams_health
 from sentiment_dags.serving_jobs import DeploymentError
 from sentiment_dags.settings import PRODUCTION, described, restored
 from sentiment_dags.streams import streams
@@ -34,8 +34,8 @@ def validate_mlflow(found: Mapping[str, Any]) -> None:
     """Whether the registry answers."""
     uri = restored(found).mlflow_tracking_uri
     with at_once():
-        served_models.client(uri)
-    log.info("%s answers", served_models.without_secrets(uri))
+        models.client(uri)
+    log.info("%s answers", models.without_password(uri))
 
 
 def validate_places(found: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sentiment_dags import store
 from sentiment_dags.jobs import code_folder
-from sentiment_dags.served_models import RegistryError
+from sentiment_dags.models import RegistryError
 from sentiment_dags.serving_jobs import DeploymentError, Jobs
 from sentiment_dags.settings import Settings, airflow_variable, read, restored
 from sentiment_dags.staging import CHECKOUT, PACKAGE
