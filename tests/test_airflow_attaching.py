@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from airflow.sdk.log import redact
+from airflow.sdk._shared.secrets_masker import redact
 from airflow_run import CONNECTION, Airflow, google_connection
 from dataproc_server import CLUSTER, PLACE, Clients, Server
 from gcs_service import Gcs
@@ -120,8 +120,8 @@ def test_a_cluster_whose_making_was_cut_off_is_deleted(
 
 def test_passwords_in_a_job_s_arguments_are_hidden_in_what_airflow_shows() -> None:
     words = ["--mlflow-uri", "https://user:so-hidden@mlflow:5000"]  # pragma: allowlist secret
-    place = {"project_id": "p", "region": "r"}
-    operator = AttachingSubmitJobOperator(task_id="t", job={"pyspark_job": {"args": words}}, **place)
+    job = {"pyspark_job": {"args": words}}
+    operator = AttachingSubmitJobOperator(task_id="t", job=job, region="r", project_id="p")
     operator.render_template_fields({})
     assert redact(operator.job) == {"pyspark_job": {"args": ["--mlflow-uri", "https://user:***@mlflow:5000"]}}
 

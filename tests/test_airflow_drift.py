@@ -115,6 +115,7 @@ def test_what_the_checks_that_were_made_have_found_is_decided_about(came: Any) -
     found |= {"stream": "a", "report": "gs://p/a"}
     context = {"ti": Told(), "run_id": RUN}
     assert drift_tasks.decide(context, came) == drift.retrainings([found], RUN)
-    for nothing in (None, [], [None]):
+    nothings: tuple[Any, ...] = (None, [], [None])
+    for nothing in nothings:
         with pytest.raises(AirflowSkipException, match="no check has come to its end"):
             drift_tasks.decide(context, nothing)

@@ -155,7 +155,7 @@ def training_pipeline() -> None:
     revision: Any = stage_code(plan)
     cluster = {"cluster_name": plan["cluster_name"], "wanted": plan["create"], **place}
     # Whoever gets here is followed by delete_cluster, even if create_cluster fails: it may have left half a cluster.
-    cluster_due = EmptyOperator(task_id="cluster_due").as_setup()
+    cluster_due = EmptyOperator(task_id="cluster_due")
     create_cluster = ClusterOperator(
         task_id="create_cluster",
         cluster_config=cluster_config(plan, revision),

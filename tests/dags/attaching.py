@@ -26,7 +26,7 @@ def attaching() -> None:
         **place,
     )
     delete = ClusterGoneOperator(task_id="delete", **cluster, **place)
-    due = EmptyOperator(task_id="due").as_setup()
+    due = EmptyOperator(task_id="due")
     due >> create >> submit >> delete.as_teardown(setups=[due, create])
 
 
