@@ -2,26 +2,21 @@
 
 import gzip
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from airflow_run import BUNDLES, Airflow
+from airflow_run import Airflow
 from buckets import Store
-from dataproc_server import wait_for
 from gcs_service import Gcs
 from google.cloud import dataproc_v1 as dp
 from mlflow.tracking import MlflowClient
-from sentiment_dags import contract, jobs, local_training, models, on_this_machine, staging, store, training, worker
+from sentiment_dags import contract, jobs, models, on_this_machine, staging, store, training, worker
 from sentiment_dags.settings import Settings, read, restored
 from sentiment_dags.variables import SettingsError
 from services import ROOT, free_port
@@ -206,17 +201,6 @@ def test_arguments_that_a_script_does_not_take_are_named_before_anything_is_made
     on_this_machine.check_arguments(name, script, ["--no-such"], Path("/nowhere"))
 
 
-def test_the_local_training_names_arguments_that_a_script_does_not_take(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(GOOD, encoding="utf-8")
-    params = {"data": str(tmp_path / "a.csv"), "folder": str(tmp_path), "model_name": "m"}
-    good = {"training_args": ["--models", "gbt"], "gate_args": ["--min-accuracy", "0.5"]}
-    assert local_training.plan({**params, **good})["model"] == "m"
-    with pytest.raises(
-        SettingsError, match=r"^Param gate_args: want arguments that promote-model.py takes, .*: argument"
-    ):
-        local_training.plan({**params, **good, "gate_args": ["--min-accuracy", "high"]})
-
-
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_run_s_cluster_is_one_that_dataproc_takes(workers: str) -> None:
     more = {"cluster_metadata": '{"WHEELS_GCS_URI": "gs://w"}', "cluster_zone": "us-central1-b"}
@@ -273,54 +257,6 @@ def test_an_impossible_variable_fails_the_first_task_and_nothing_is_made(
     assert line in capsys.readouterr().out
     assert caplog.text.count("starting task_id=settings") == 1  # another try would meet the same
     assert "failed: settings" in caplog.text
-
-
-def test_a_script_that_fails_is_told_by_its_own_last_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    words = ["--input", str(tmp_path / "none"), "--output", str(tmp_path / "out"), "--max-rejected", "2"]
-    with pytest.raises(on_this_machine.ScriptError, match=r"^code/preprocess.py ended with exit code 2: .*--max-rej"):
-        on_this_machine.run("code/preprocess.py", words, tmp_path)
-    assert "usage: preprocess.py" in caplog.text
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_script_ends_with_its_task_however_that_ends(tmp_path: Path, number: signal.Signals) -> None:
-    (tmp_path / "slow.py").write_text("import os, time; print(os.getpid(), flush=True); time.sleep(60)", "utf-8")
-    # Airflow's own handler of SIGTERM does nothing for a task that is a function.
-    task = "import logging, signal, sys; signal.signal(signal.SIGTERM, lambda *_: None)\n"
-    task += "logging.basicConfig(format='%(message)s', level=logging.INFO, stream=sys.stdout)\n"
-    task += f"from pathlib import Path; here = Path({str(tmp_path)!r})\n"
-    task += "from sentiment_dags import on_this_machine as m; m.CHECKOUT = here; m.run('slow.py', [], here)"
-    command = [sys.executable, "-uc", task]
-    env = {**os.environ, "PYTHONPATH": str(BUNDLES["dags-folder"])}
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        script = psutil.Process(next(int(line) for line in process.stdout if line.strip().isdecimal()))
-        process.send_signal(number)
-        try:
-            wait_for(lambda: not script.is_running() or script.status() == psutil.STATUS_ZOMBIE, 10)
-        finally:
-            for left in (script, process):
-                with suppress(psutil.NoSuchProcess):
-                    left.kill()
-        told = process.communicate()[1]
-    if number == signal.SIGTERM:
-        assert "ScriptError: slow.py ended with exit code -9: " in told
-
-
-def test_the_local_training_says_which_tweets_it_wants(tmp_path: Path) -> None:
-    with pytest.raises(
-        SettingsError, match=r"^Param data: want a CSV file or a folder of them, found nothing at absent"
-    ):
-        on_this_machine.training_data("absent", tmp_path)
-    with pytest.raises(SettingsError, match=r"^Param data: want tweets below data_raw/, found none"):
-        on_this_machine.training_data("", tmp_path)
-    real = tmp_path / "data_raw" / "sentiment140"
-    real.mkdir(parents=True)
-    (real / "sample_10.csv").write_text(GOOD, encoding="utf-8")
-    with pytest.raises(SettingsError, match="found none"):
-        on_this_machine.training_data("", tmp_path)
-    (real / "tweets.csv").write_text(GOOD, encoding="utf-8")
-    assert on_this_machine.training_data("", tmp_path) == str(real)
 
 
 @pytest.fixture
