@@ -13,10 +13,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_run import Airflow
 from gcs_service import Gcs
 from google.cloud import dataproc_v1 as dp
-from sentiment_dags import deploy, serving
+from sentiment_dags import serving
 from sentiment_dags.deploy import DeployStream
 from sentiment_dags.settings import described, read
-from sentiment_dags.variables import SettingsError
 from services import ROOT, free_port
 from serving_dags import Place, a_server, led, registry, said
 
@@ -65,11 +64,12 @@ def test_code_that_has_changed_since_it_was_planned_is_not_deployed(place: Place
         serving.stage_code(described(read({"serving_deploy_mode": "production"})), PLANS)
 
 
-def test_test_mode_too_wants_the_input_of_file_streams_and_a_revision_that_is_staged(place: Place) -> None:
-    given = {"mlflow_tracking_uri": place.mlflow, "serving_source_type": "file", "project_id": "sentiment-local"}
-    deploy.check_places(read(given))
-    with pytest.raises(SettingsError, match=r"^Variable streaming_input_bucket: want a bucket .*, found no-such"):
-        deploy.check_places(read({**given, "streaming_input_bucket": "no-such-bucket"}))
+def test_test_mode_too_wants_the_input_of_file_streams_and_a_revision_that_is_staged(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = place.serve("m-one", serving_deploy_mode="test", streaming_input_bucket="no-such-bucket")
+    assert (found["validate_places"], found["resolve_models"]) == ("failed", "upstream_failed")
+    assert "Variable streaming_input_bucket: want a bucket that can be read, found no-such-bucket: " in said(capsys)
     with pytest.raises(AirflowFailException, match=r"^Variable code_revision: want a revision that is staged in gs://"):
         serving.stage_code(described(read({"code_revision": "0123456789ab"})), PLANS)
 
