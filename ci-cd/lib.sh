@@ -2,8 +2,8 @@
 # What the scripts of ci-cd/ share: sourced by them, never run. NAME, set before, starts each of their messages.
 #
 # Settings come from the environment, else from a file of NAME=VALUE lines (--env, ci-cd/env if it is there),
-# else from the defaults in load_settings. A shell that has sourced .local/env never takes ci-cd/env: a setting that is
-# left out there, as of a broker that does not run, must not lead to a cloud. Runs under bash 3.2, which is macOS's own.
+# else from the defaults in load_settings. A shell that has sourced .local/env (SENTIMENT_LOCAL_ENV) never takes ci-cd/env: a
+# setting that is left out there, as of a broker that does not run, must not lead to a cloud. Runs under bash 3.2, which is macOS's own.
 
 DRY_RUN=${DRY_RUN:-}
 : "${NAME:?want NAME set by the script that sources lib.sh}"
@@ -29,7 +29,7 @@ need_value() { # the arguments from a flag on
 
 load_settings() { # a file of settings, or nothing
   local file=${1:-} line name number=0
-  if [ -z "$file" ] && [ -z "${STORAGE_EMULATOR_HOST:-}" ] && [ -f ci-cd/env ]; then file=ci-cd/env; fi
+  if [ -z "$file" ] && [ -z "${SENTIMENT_LOCAL_ENV:-}" ] && [ -f ci-cd/env ]; then file=ci-cd/env; fi
   if [ -n "$file" ]; then
     [ -f "$file" ] || usage_error "want --env to name a file of settings, found nothing at $file"
     while IFS= read -r line || [ -n "$line" ]; do

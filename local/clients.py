@@ -31,6 +31,8 @@ parallel_composite_upload_threshold = 0
 state_dir = {state}
 """
 
+MARK = "SENTIMENT_LOCAL_ENV"
+"""By this variable ci-cd/lib.sh knows a local shell: which services run makes no difference."""
 
 # gcloud looks for a cloud's metadata server, whatever it is told; port 1 has nobody listening.
 NO_METADATA = {
@@ -63,9 +65,14 @@ def suite() -> dict[str, str]:
 
 
 def exports(folder: Path, gcs_port: int, gcs_tls_port: int) -> dict[str, str]:
-    """Variables for a shell, and the two places under `folder` that they name: boto's file and gcloud's own folder.
+    """Variables for a shell beside a running object store."""
+    return {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{gcs_port}", **always(folder, gcs_tls_port)}
 
-    gcloud is told about both services, whether both run or not: what does not run here does not answer.
+
+def always(folder: Path, gcs_tls_port: int) -> dict[str, str]:
+    """Variables for a shell whatever runs, and the two places under `folder` that they name: boto's file and gcloud's.
+
+    A local shell must not reach a cloud because a service of its own is missing: what does not run does not answer.
     """
     project, region = settings.text("cloud", "project"), settings.text("cloud", "region")
     gcloud, boto = folder / "gcloud", folder / "boto"
@@ -73,7 +80,7 @@ def exports(folder: Path, gcs_port: int, gcs_tls_port: int) -> dict[str, str]:
     boto.write_text(BOTO.format(port=gcs_tls_port, project=project, state=folder / "gsutil"), encoding="utf-8")
     rest = settings.port("dataproc", "rest_port")
     return {
-        "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{gcs_port}",
+        MARK: "1",
         "GOOGLE_CLOUD_PROJECT": project,
         **NO_METADATA,
         "BOTO_CONFIG": str(boto),

@@ -20,11 +20,11 @@ NAMES = [service.name for service in SERVICES]
 
 
 def common_exports() -> dict[str, str]:
-    """What every shell needs, whichever services run: the environment's Python, connector jars, no way out."""
+    """What every shell needs, whichever services run: the environment's Python, connector jars, no way out to a cloud."""
     return {
         "PYSPARK_PYTHON": sys.executable,
         "SENTIMENT_JARS": ",".join(jars.connector_jars()),
-        **clients.NO_METADATA,
+        **clients.always(LOCAL, Gcs().ports()["tls_port"]),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
     }

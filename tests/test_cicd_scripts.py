@@ -32,7 +32,7 @@ def run(path: str, script: str, *words: str, **settings: str) -> tuple[int, str,
     """Exit code, stdout and stderr in a shell that has these settings only, also where the checkout has a ci-cd/env."""
     done = subprocess.run(
         [str(ROOT / "ci-cd" / script), *words],
-        env={"PATH": path, "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1", **settings},
+        env={"PATH": path, "SENTIMENT_LOCAL_ENV": "1", **settings},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -11,6 +11,8 @@ from pathlib import Path
 import clients
 import pytest
 import settings
+import supervisor
+import up
 from buckets import Store
 from gcs_service import Gcs
 from kafka_service import Kafka
@@ -74,22 +76,26 @@ def test_a_local_shell_holds_every_setting_of_the_scripts(tmp_path: Path) -> Non
     assert set(clients.suite()) - names == set()
 
 
-def test_a_local_shell_does_not_take_the_settings_of_a_cloud(tmp_path: Path) -> None:
-    script, folder = (
-        "NAME=t; . ci-cd/lib.sh; load_settings; echo $PROJECT_ID ${KAFKA_BOOTSTRAP:-none}",
-        tmp_path / "ci-cd",
-    )
+def test_a_local_shell_does_not_take_the_settings_of_a_cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "ci-cd"
     folder.mkdir()
-    shutil.copy(ROOT / "ci-cd" / "lib.sh", folder)
+    for script in ("lib.sh", "delete-cluster.sh"):
+        shutil.copy(ROOT / "ci-cd" / script, folder)
     (folder / "env").write_text("PROJECT_ID=theirs\nKAFKA_BOOTSTRAP=broker.internal:9092\n", encoding="utf-8")
+    monkeypatch.setattr(up, "LOCAL", tmp_path)
+    supervisor.write_env([], up.common_exports, tmp_path / "env")  # no object store runs, nor anything else
 
-    def said(**env: str) -> str:
-        shell = ["bash", "-c", script]
-        kept = {"PATH": os.environ["PATH"], **env}
+    def said(script: str) -> str:
+        shell, kept = ["bash", "-euc", script], {"PATH": os.environ["PATH"]}
         return subprocess.run(shell, cwd=tmp_path, env=kept, capture_output=True, text=True, check=True).stdout
 
-    assert said() == "theirs broker.internal:9092\n"
-    assert said(**clients.exports(tmp_path, 14443, 14444)) == "sentiment-local none\n"
+    settings = "NAME=t; . ci-cd/lib.sh; load_settings; echo $PROJECT_ID ${KAFKA_BOOTSTRAP:-none}"
+    assert said(settings) == "theirs broker.internal:9092\n"
+    assert said(f". ./env; {settings}") == "sentiment-local none\n"
+    local = said(". ./env; ci-cd/delete-cluster.sh --dry-run; echo $CLOUDSDK_AUTH_DISABLE_CREDENTIALS $BOTO_CONFIG")
+    assert local.startswith("gcloud --project=sentiment-local --quiet dataproc clusters delete sentiment-cluster ")
+    assert local.endswith(f"\ntrue {tmp_path}/boto\n")
+    assert "STORAGE_EMULATOR_HOST" not in (tmp_path / "env").read_text(encoding="utf-8")
 
 
 def test_gsutils_configuration_names_no_other_host_and_no_credentials(tmp_path: Path) -> None:
