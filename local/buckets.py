@@ -4,7 +4,7 @@ import http.client
 import json
 import uuid
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -51,9 +51,8 @@ class Store:
         there = set(self.buckets())
         for name in names:
             if name not in there:
-                self._ask(
-                    "POST", "/storage/v1/b?project=local", json.dumps({"name": name}).encode(), "application/json"
-                )
+                body = json.dumps({"name": name}).encode()
+                self._ask("POST", "/storage/v1/b?project=local", body, {"Content-Type": "application/json"})
                 there.add(name)
 
     def objects(self, bucket: str) -> Iterator[dict[str, Any]]:
@@ -61,8 +60,9 @@ class Store:
         return self._listed(f"/storage/v1/b/{quote(bucket, safe='')}/o", {})
 
     def read(self, bucket: str, name: str) -> bytes:
-        """The bytes of one object."""
-        return self._ask("GET", f"/storage/v1/b/{quote(bucket, safe='')}/o/{quote(name, safe='')}?alt=media")
+        """The bytes of one object, as they were written: without the header the store unpacks what is gzip."""
+        path = f"/storage/v1/b/{quote(bucket, safe='')}/o/{quote(name, safe='')}?alt=media"
+        return self._ask("GET", path, headers={"Accept-Encoding": "gzip"})
 
     def write(self, bucket: str, name: str, content: bytes, about: dict[str, Any] | None = None) -> None:
         """Replace one object; `about` holds what is named in KEPT."""
@@ -79,7 +79,7 @@ class Store:
         )
         query = urlencode({"uploadType": "multipart", "name": name})
         path = f"/upload/storage/v1/b/{quote(bucket, safe='')}/o?{query}"
-        self._ask("POST", path, body, f"multipart/related; boundary={boundary}")
+        self._ask("POST", path, body, {"Content-Type": f"multipart/related; boundary={boundary}"})
 
     def _listed(self, path: str, query: dict[str, str]) -> Iterator[dict[str, Any]]:
         while True:
@@ -89,9 +89,11 @@ class Store:
                 return
             query = {**query, "pageToken": page["nextPageToken"]}
 
-    def _ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> bytes:
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
         try:
-            self._connection.request(method, path, body, {"Content-Type": kind} if kind else {})
+            self._connection.request(method, path, body, headers or {})
             answer = self._connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:

@@ -20,7 +20,7 @@ NAMES = [service.name for service in SERVICES]
 
 
 def common_exports() -> dict[str, str]:
-    """What every shell needs, whichever services run: the environment's Python, connector jars, no way out to a cloud."""
+    """What every shell needs, whichever services run: the Python, connector jars, no way out to a cloud."""
     return {
         "PYSPARK_PYTHON": sys.executable,
         "SENTIMENT_JARS": ",".join(jars.connector_jars()),

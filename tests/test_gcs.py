@@ -1,5 +1,6 @@
 """The object store: its buckets, what `make down` saves and `make up` loads, its installation, and MLflow upon it."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -80,6 +81,21 @@ def test_one_that_was_killed_comes_back_with_what_was_saved_last(fresh: Gcs) -> 
     fresh.clear()
     restart(fresh)
     assert contents(fresh, "sentiment-bucket") == {"saved": b"1"}
+
+
+def test_what_is_gzip_is_saved_and_loaded_as_it_is_time_and_again(gcs: Gcs, tmp_path: Path) -> None:
+    path, packed = tmp_path / "buckets.zip", gzip.compress(b"tweets " * 1000)
+    with Store(gcs.port) as store:
+        store.write("sentiment-bucket-staging", "packed", packed, {"contentEncoding": "gzip"})
+        sums = []
+        for _ in range(2):
+            sums += [
+                found["crc32c"] for found in store.objects("sentiment-bucket-staging") if found["name"] == "packed"
+            ]
+            save(store, path)
+            load(store, path)
+        assert store.read("sentiment-bucket-staging", "packed") == packed
+    assert len(set(sums)) == 1
 
 
 def test_a_start_that_was_cut_before_it_loaded_never_saves_its_emptiness(
