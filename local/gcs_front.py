@@ -1,17 +1,14 @@
 """A door to the object store for gcloud and gsutil: TLS or not, and an answer to DELETE as Google's store gives it.
 
 fake-gcs-server answers a DELETE with `null`, and both clients then take an object that is gone for a failure.
-`gcs_front.py PORT TO_PORT FOLDER COMMAND...` becomes the store, COMMAND, which listens on 127.0.0.1:TO_PORT.
+`gcs_front.py PORT TO_PORT FOLDER` passes on to the store at 127.0.0.1:TO_PORT; its certificate lies in FOLDER.
 """
 
 import datetime
 import http.client
-import os
 import socket
 import ssl
-import subprocess
 import sys
-import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -134,7 +131,7 @@ def certificate(path: Path) -> Path:
 
 
 def bound(port: int, to_port: int, context: ssl.SSLContext) -> Front:
-    """The server; one of a store that was killed a moment ago may still have the port."""
+    """The server; one that was killed a moment ago may still have the port."""
     until = time.monotonic() + BIND_SECONDS
     while True:
         try:
@@ -145,24 +142,11 @@ def bound(port: int, to_port: int, context: ssl.SSLContext) -> Front:
             time.sleep(LOOK_SECONDS)
 
 
-def serve(port: int, to_port: int, folder: Path) -> None:
-    """Serve until the store, which is this process's parent, is gone."""
-    store = os.getppid()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate(folder / "front.pem"))
-    front = bound(port, to_port, context)
-    threading.Thread(target=front.serve_forever, daemon=True).start()
-    while os.getppid() == store:
-        time.sleep(LOOK_SECONDS)
-
-
 def main() -> None:
-    """Start the door, then become the store: who stops or kills this process meets the store itself."""
-    place, command = sys.argv[1:4], sys.argv[4:]
-    if command:
-        subprocess.Popen([sys.executable, __file__, *place])
-        os.execv(command[0], command)  # noqa: S606  no shell is wanted
-    serve(int(place[0]), int(place[1]), Path(place[2]))
+    """Serve until somebody ends this process."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(Path(sys.argv[3]) / "front.pem"))
+    bound(int(sys.argv[1]), int(sys.argv[2]), context).serve_forever()
 
 
 if __name__ == "__main__":

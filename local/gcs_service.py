@@ -4,12 +4,13 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import buckets
 import clients
 import settings
+from daemons import Daemon
 from services import LOCAL, ROOT, ServiceError, locked, run_watched
 from supervisor import Service
 
@@ -19,7 +20,10 @@ LIMIT_SECONDS = 1200
 
 
 class Gcs(Service):
-    """fake-gcs-server with its memory backend, the one under which folders behave; saved at `make down`."""
+    """fake-gcs-server with its memory backend, the one under which folders behave; saved at `make down`.
+
+    The door for gcloud and gsutil is a process of its own: it comes back without the store's losing what it holds.
+    """
 
     name = "gcs"
     section_keys = ("port", "tls_port")
@@ -29,13 +33,18 @@ class Gcs(Service):
     ) -> None:
         super().__init__(folder, port)
         self._tls_port = tls_port
+        self.front = Daemon("gcs-front", self.folder)
         self.binaries = binaries or LOCAL / "bin"
         self.saved = self.folder / "buckets.zip"
         self._loaded = self.folder / "loaded"  # which process has the saved buckets: one without must never save
 
+    @property
+    def daemons(self) -> Sequence[Daemon]:
+        return [self.daemon, self.front]
+
     def ports(self) -> dict[str, int]:
-        found = super().ports()
-        return {**found, "tls_port": self._tls_port} if self._tls_port and not self.is_running() else found
+        given = {"tls_port": self._tls_port} if self._tls_port else {}
+        return {**super().ports(), **given, **self.ports_held()}
 
     def missing(self) -> str:
         if installed(self.binaries) or shutil.which("go"):
@@ -46,26 +55,25 @@ class Gcs(Service):
         install(self.binaries)
 
     def launch(self, env: Mapping[str, str]) -> None:
+        """Start what does not run: the store, its door, or both."""
         ports = self.ports()
-        address = f"127.0.0.1:{ports['port']}"
-        options = {
-            "scheme": "http",
-            "host": "127.0.0.1",
-            "port": str(ports["port"]),
-            "backend": "memory",
-            "public-host": address,
-            "external-url": f"http://{address}",
-            "log-level": "warn",
-        }
+        port, tls_port = ports["port"], ports["tls_port"]
         self.folder.mkdir(parents=True, exist_ok=True)
-        front = [sys.executable, str(ROOT / "local" / "gcs_front.py"), str(ports["tls_port"]), str(ports["port"])]
-        command = [
-            *front,
-            str(self.folder),
-            str(self.binaries / BINARY),
-            *(part for key in options for part in (f"-{key}", options[key])),
-        ]
-        self.daemon.start(command, env=env, ports=ports)
+        if self.daemon.pid() is None:
+            options = {
+                "scheme": "http",
+                "host": "127.0.0.1",
+                "port": str(port),
+                "backend": "memory",
+                "public-host": f"127.0.0.1:{port}",
+                "external-url": f"http://127.0.0.1:{port}",
+                "log-level": "warn",
+            }
+            command = [str(self.binaries / BINARY), *(part for key in options for part in (f"-{key}", options[key]))]
+            self.daemon.start(command, env=env, ports={"port": port})
+        if self.front.pid() is None:
+            command = [sys.executable, str(ROOT / "local" / "gcs_front.py"), str(tls_port), str(port), str(self.folder)]
+            self.front.start(command, env=env, ports={"tls_port": tls_port})
 
     def is_healthy(self) -> bool:
         if not self.is_running():
@@ -91,12 +99,11 @@ class Gcs(Service):
     def conclude(self) -> None:
         if not self._is_loaded():
             return
-        if not self.is_healthy():
-            print(
-                "gcs: does not answer, so that what it holds is lost; what was saved before it stays", file=sys.stderr
-            )
-            return
         with buckets.Store(self.port) as store:
+            if not store.is_healthy():
+                told = "gcs: does not answer, so that what it holds is lost; what was saved before it stays"
+                print(told, file=sys.stderr)
+                return
             count, size = buckets.save(store, self.saved)
         place = os.path.relpath(self.saved)
         print(f"gcs: {count} objects ({size / 1e6:.1f} MB) saved to {place}; the next `make up` loads them")

@@ -224,7 +224,7 @@ def down(services: Sequence[Service], chosen: Sequence[str], common: Exports, en
     complaints = []
     for service in reversed([service for service in services if not chosen or service.name in chosen]):
         try:
-            if service.is_running():
+            if any(daemon.pid() is not None for daemon in service.daemons):
                 service.conclude()
         except ServiceError as error:
             complaints.append(str(error))

@@ -11,6 +11,7 @@ from pathlib import Path
 import gcs_service
 import pytest
 import settings
+import supervisor
 from buckets import Store, load, save
 from daemons import lives, wait_until
 from gcs_service import Gcs
@@ -81,6 +82,24 @@ def test_one_that_was_killed_comes_back_with_what_was_saved_last(fresh: Gcs) -> 
     fresh.clear()
     restart(fresh)
     assert contents(fresh, "sentiment-bucket") == {"saved": b"1"}
+
+
+def test_a_door_that_was_killed_costs_nothing_that_the_store_holds(
+    fresh: Gcs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env_file, store = fresh.folder / "env", fresh.daemon.pid()
+    with Store(fresh.port) as connection:
+        connection.write("sentiment-bucket", "kept", b"1")
+    fresh.front.kill()
+    assert fresh.state() == "died"
+    supervisor.up([fresh], ["gcs"], dict, env_file)
+    assert (fresh.state(), fresh.daemon.pid()) == ("running", store)
+    assert contents(fresh, "sentiment-bucket") == {"kept": b"1"}
+    fresh.front.kill()
+    supervisor.down([fresh], ["gcs"], dict, env_file)
+    assert "lost" not in capsys.readouterr().err
+    restart(fresh)
+    assert contents(fresh, "sentiment-bucket") == {"kept": b"1"}
 
 
 def test_what_is_gzip_is_saved_and_loaded_as_it_is_time_and_again(gcs: Gcs, tmp_path: Path) -> None:
