@@ -17,9 +17,10 @@
 # Settings: PROJECT_ID, REGION, CLUSTER, CODE_BUCKET, CHECKPOINT_BUCKET, PREDICTIONS_BUCKET, STREAMING_INPUT_BUCKET,
 # MLFLOW_TRACKING_URI, MODEL_NAME, KAFKA_BOOTSTRAP, KAFKA_INPUT_TOPIC, KAFKA_OUTPUT_TOPIC, SERVING_PROPERTIES
 # (ci-cd/env.example tells what they are).
-# A stream never runs twice. One that runs already with these settings and this code stays: exit 0. With others it
-# stays too, without --drain: exit 1. Healthy is a stream whose first batch is complete, or that has read all its input
-# and keeps its checkpoint's lease. One that is not in time is ended, and its driver's last lines are shown: exit 1.
+# A stream never runs twice. One that runs already with these settings and this code stays: exit 0 if it is healthy. With
+# others it stays too, without --drain: exit 1. One that was told to end is waited for, and submitted again. Healthy is a
+# stream whose next batch is complete, or that has read all its input and keeps its checkpoint's lease. One that is not
+# in time is ended, unless another deploy has submitted it, and its driver's last lines are shown: exit 1.
 set -euo pipefail
 unset CDPATH
 NAME=deploy-serving
@@ -83,10 +84,15 @@ find_revision
 
 # Sets running to the stream's job, empty where none runs; one that is as it is wanted, or may not be replaced, is the end.
 find_running
-if [ -n "$running" ]; then
+if [ -n "$running" ] && is_ending; then
+  say "job $running ($running_state) was told to end: its end is waited for"
+elif [ -n "$running" ]; then
   if [ "$running_settings,$running_revision" = "$settings,$revision" ]; then
     say "stream $stream is already running as job $running ($running_state), with these settings and this code"
-    exit 0
+    job=$running
+    remember_commits
+    wait_until_healthy
+    exit
   fi
   differs="other settings"
   [ "$running_settings" != "$settings" ] || differs="other code (revision ${running_revision:-unknown}, now $revision)"
@@ -101,12 +107,15 @@ if [ "$source_type" = file ] && [ -z "$DRY_RUN" ]; then
   cloud storage ls "$input/" || put "$input/.keep"
 fi
 if [ -n "$running" ]; then
-  drain_running
+  case $running_state in
+    CANCEL_*) await_end ;;
+    *) drain_running ;;
+  esac
 elif [ -n "$DRY_RUN" ] && [ -n "$drain" ]; then
   change storage cp - "$checkpoint/control/drain"
 fi
 submit_stream
 if [ -z "$DRY_RUN" ]; then
-  tell_job "$job"
+  [ -z "$submitted" ] || tell_job "$job"
   wait_until_healthy
 fi

@@ -7,6 +7,7 @@ LOOK_SECONDS=3
 QUIET_SECONDS=12 # without a batch in work, after which a stream counts as idle: twice what its lease takes to be renewed
 ASK_AGAIN_SECONDS=20
 FAILURES=2 # of the driver, after which a deploy is given up
+submitted='' # set where this deploy has submitted the job
 JOB_FIELDS='csv[no-heading](reference.jobId,status.state,labels.settings,labels.revision,statusHistory[0].stateStartTime,status.stateStartTime)'
 
 put() { # an object that holds {}, whatever was there before
@@ -22,15 +23,27 @@ list_jobs() { # filter, or nothing
     fail "the jobs of stream $stream cannot be listed: $cloud_error"
 }
 
-# Sets running, running_state, running_settings, running_revision: the stream's active job; running is empty: none.
+# Sets running, running_state, running_settings, running_revision, running_since: the stream's active job; running is
+# empty: none.
 find_running() {
+  local now
   list_jobs 'status.state = ACTIVE AND '
-  IFS=, read -r running running_state running_settings running_revision _ <<<"$answer" || true
+  IFS=, read -r running running_state running_settings running_revision running_since now <<<"$answer" || true
+  running_since=${running_since:-$now}
+}
+
+# Whether the running job was told to end, by a cancellation or, since it was submitted, as `make drain` does it.
+is_ending() {
+  local asked
+  case $running_state in CANCEL_*) return 0 ;; esac
+  cloud storage ls --long "$checkpoint/control/drain" || return 1
+  asked=$(printf '%s\n' "$answer" | grep -o '[0-9-]*T[0-9:]*' | head -n 1)
+  [[ $asked > ${running_since:0:19} ]] # a request from before goes when the driver starts
 }
 
 # Asks the running job to complete its batch and end, and waits for that.
 drain_running() {
-  local where until=$((SECONDS + timeout)) asked=$((-ASK_AGAIN_SECONDS)) began=$SECONDS
+  local where
   # Its own checkpoint: the settings may have named another one when it was deployed.
   cloud dataproc jobs describe "$running" --region="$REGION" --flatten='pysparkJob.args[]' \
     --format='value(pysparkJob.args)' || fail "job $running cannot be looked at: $cloud_error"
@@ -40,10 +53,16 @@ drain_running() {
     *) fail "want job $running to have its --checkpoint on gs://, found ${where:-none}: end it yourself, then deploy" ;;
   esac
   say "job $running is asked to complete its batch and end"
+  await_end "$where"
+}
+
+# Waits for the end of the running job.
+await_end() { # the checkpoint where it is asked to end, or nothing
+  local until=$((SECONDS + timeout)) asked=$((-ASK_AGAIN_SECONDS)) began=$SECONDS
   while :; do
     # A driver that has just been restarted has removed the request: it is made again now and then.
-    if [ $((SECONDS - asked)) -ge "$ASK_AGAIN_SECONDS" ]; then
-      put "$where/control/drain"
+    if [ -n "${1:-}" ] && [ $((SECONDS - asked)) -ge "$ASK_AGAIN_SECONDS" ]; then
+      put "$1/control/drain"
       asked=$SECONDS
     fi
     job_field "$running" 'value(status.state)' || fail "job $running cannot be looked at: $cloud_error"
@@ -51,27 +70,32 @@ drain_running() {
       DONE | ERROR | CANCELLED) break ;;
     esac
     if [ "$SECONDS" -ge "$until" ]; then
-      fail "job $running is still $answer after $timeout s; it was asked to end, and nothing was submitted"
+      fail "job $running is still $answer after $timeout s; it was told to end, and nothing was submitted"
     fi
     sleep "$LOOK_SECONDS"
   done
   say "job $running is $answer after $((SECONDS - began)) s"
 }
 
-# Submits the stream's next job. Of two deploys at once one submits. With the same settings the second finds the first
-# one's job in the list, or, where that was not there yet, counts the same jobs and asks for the same id, which only one
-# of them gets; with others the time of the submission decides.
+# Sets job to the stream's next one, and submitted where this deploy made it. Of two deploys at once one submits. With the
+# same settings the second finds the first one's job in the list, or, where that was not there yet, counts the same jobs
+# and asks for the same id, which only one of them gets; with others the time of the submission decides.
 submit_stream() {
   local number id state its_settings its_revision labels="job=serving,stream=$stream,settings=$settings"
+  remember_commits
   list_jobs
   number=$(printf '%s' "$answer" | grep -c . || true)
   while IFS=, read -r id state its_settings its_revision _; do
     case $state in
       DONE | ERROR | CANCELLED) ;;
-      *) [ "$its_settings,$its_revision" != "$settings,$revision" ] || another_was_first "$id" "$state" ;;
+      *)
+        if [ "$its_settings,$its_revision" = "$settings,$revision" ]; then
+          another_was_first "$id" "$state"
+          return
+        fi
+        ;;
     esac
   done <<<"$answer"
-  remember_commits
   while :; do
     number=$((number + 1))
     job=serving-$stream-$settings-$number
@@ -83,15 +107,19 @@ submit_stream() {
     job_field "$job" 'value(status.state)' || fail "job $job cannot be looked at: $cloud_error"
     case $answer in
       DONE | ERROR | CANCELLED) ;; # an old job of that number: the next one is free
-      *) another_was_first "$job" "$answer" ;;
+      *)
+        another_was_first "$job" "$answer"
+        return
+        ;;
     esac
   done
+  submitted=1
   yield_to_an_earlier_one
 }
 
 another_was_first() { # job, state
+  job=$1
   say "stream $stream is already running as job $1 ($2): another deploy was first"
-  exit 0
 }
 
 # Where another deploy has submitted the stream with other settings before this one, this one takes its job back.
@@ -143,13 +171,17 @@ read_lease() {
   fi
 }
 
+# Waits until the job has completed a batch, or has read all its input and renews its lease. One that another deploy has
+# submitted has had its time to begin a batch, its earlier failures do not count, and it is left as it is.
 wait_until_healthy() {
-  local state failures last_lease='' quiet=0 began=$SECONDS until=$((SECONDS + timeout))
+  local state failures earlier='' last_lease='' quiet=0 began=$SECONDS until=$((SECONDS + timeout)) idle=0
+  [ -z "$submitted" ] || earlier=0 idle=$QUIET_SECONDS
   while :; do
     job_field "$job" 'value[separator="|"](status.state,statusHistory[].state)' ||
       fail "job $job cannot be looked at: $cloud_error"
     state=${answer%%|*}
     failures=$(printf '%s' "$answer" | { grep -o ATTEMPT_FAILURE || true; } | wc -l)
+    earlier=${earlier:-$failures}
     read_batches
     if [ "$committed" -gt "$committed_before" ]; then
       tell_first_batch "$((committed_before + 1))" $((SECONDS - began))
@@ -159,12 +191,13 @@ wait_until_healthy() {
       DONE) give_up 'its driver has ended' ;;
       ERROR | CANCELLED) give_up "it is $state" ;;
     esac
-    [ "$failures" -lt "$FAILURES" ] || give_up "its driver failed $((failures)) times"
+    failures=$((failures - earlier))
+    [ "$failures" -lt "$FAILURES" ] || give_up "its driver failed $failures times"
     [ "$SECONDS" -lt "$until" ] || give_up "no batch is complete after $timeout s"
     if [ "$state" = RUNNING ] && [ "$offset" = "$committed" ] && runs_its_query; then
       read_lease
       [ "$quiet" != 0 ] || quiet=$SECONDS last_lease=$lease
-      if [ $((SECONDS - quiet)) -ge "$QUIET_SECONDS" ] && [ -n "$lease" ] && [ "$lease" != "$last_lease" ]; then
+      if [ $((SECONDS - quiet)) -ge "$idle" ] && [ -n "$lease" ] && [ "$lease" != "$last_lease" ]; then
         say "stream $stream is healthy after $((SECONDS - began)) s: job $job has read all its input and waits for more"
         return
       fi
@@ -202,8 +235,12 @@ give_up() { # what happened
   case $state in
     DONE | ERROR | CANCELLED) ;;
     *)
-      end_job
-      set -- "$1, and it was cancelled"
+      if [ -n "$submitted" ]; then
+        end_job
+        set -- "$1, and it was cancelled"
+      else
+        set -- "$1; another deploy has submitted it, and it is left as it is"
+      fi
       ;;
   esac
   fail "job $job of stream $stream failed: $1${reason:+: $reason}"

@@ -1,11 +1,13 @@
 """Takes spark-submit's arguments and behaves as the job would, without a JVM: a stream, or a training.
 
-A stream whose name ends in -fails, -idle or -stuck does so; any other has completed one batch more with each start.
+A stream whose name ends in -fails, -idle or -stuck does so; one that ends in -late is stuck at its first start, and
+takes ten seconds to end. Any other has completed one batch more with each start.
 """
 
 import itertools
 import json
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -48,6 +50,12 @@ def train() -> None:
     blob(f"{arguments['--output']}/run.json").upload_from_string(json.dumps(run))
 
 
+def end_late(*_: object) -> None:
+    """What SIGTERM does to a stream that takes its time."""
+    time.sleep(10)
+    sys.exit(143)
+
+
 def serve() -> None:
     """A stream that lives until it is drained."""
     checkpoint = arguments["--checkpoint"]
@@ -62,7 +70,9 @@ def serve() -> None:
     print("12:00:00 the stream runs: query 1", flush=True)
     if not checkpoint.endswith("-idle"):
         blob(f"{checkpoint}/offsets/{starts}").upload_from_string("v1")
-    if not checkpoint.endswith(("-idle", "-stuck")):
+    if checkpoint.endswith("-late"):
+        signal.signal(signal.SIGTERM, end_late)
+    if not checkpoint.endswith(("-idle", "-stuck")) and not (checkpoint.endswith("-late") and starts == 0):
         manifest = {"rows_in": 5, "model_version": "1"}
         blob(f"{checkpoint}/manifests/{starts}.json").upload_from_string(json.dumps(manifest))
         blob(f"{checkpoint}/commits/{starts}").upload_from_string("v1")

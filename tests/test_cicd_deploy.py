@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from buckets import Store
 from cicd_scripts import Scripts, ended, local
 from dataproc_server import PLACE, Clients, Server
 from gcs_service import Gcs
@@ -120,6 +121,7 @@ def test_a_stream_is_deployed_once_and_replaced_when_it_is_drained(
     code, out, err = scripts.run(*deploy("--stream", "once"))
     assert (code, err) == (0, "")
     assert f"stream once is already running as job {first.reference.job_id} (RUNNING)" in out
+    assert "stream once is healthy after" in out
 
     changed = deploy("--stream", "once", "--drain", "--", "--batch-interval-seconds", "7")
     code, out, err = scripts.run(*[word for word in changed if word != "--drain"])
@@ -142,13 +144,50 @@ def test_a_stream_is_deployed_once_and_replaced_when_it_is_drained(
         gate.opened.touch()
         code, out, err = ended(process)
         assert (code, err) == (0, "")
-        assert out.splitlines()[-1].endswith("-2 (RUNNING): another deploy was first")
+        assert out.splitlines()[-2].endswith("-2 (RUNNING): another deploy was first")
+        assert "stream once is healthy after" in out.splitlines()[-1]
     second, old = jobs(server, "once")
     assert old.status.state.name == "DONE"
     assert old.reference == first.reference
     assert [job.reference.job_id for job in jobs(server, "once", active=True)] == [second.reference.job_id]
     assert second.reference.job_id == f"serving-once-{second.labels['settings']}-2"
     assert second.labels["settings"] != first.labels["settings"]
+
+
+def test_a_job_that_does_not_serve_or_is_about_to_end_is_no_running_stream(scripts: Scripts, server: Server) -> None:
+    # What a deploy would submit: its labels, and its arguments for the driver.
+    _, out, _ = scripts.run(*deploy("--stream", "o-late", "--dry-run"))
+    words = shlex.split(out.splitlines()[-1])
+    labels = dict(label.split("=") for word in words if word.startswith("--labels=") for label in word[9:].split(","))
+    script = ROOT / "code" / "streaming_serving_mlflow_hdfs_kafka.py"
+    clients = Clients(server, "grpc")
+    old = clients.submit(script, pyspark={"args": words[words.index("--") + 1 :]}, labels=labels)
+    code, out, err = scripts.run("deploy-serving.sh", "--stream", "o-late", "--timeout", "4")
+    assert code == 1
+    assert f"stream o-late is already running as job {old.reference.job_id}" in out
+    assert err.splitlines()[-1].endswith(
+        "no batch is complete after 4 s; another deploy has submitted it, and it is left as it is"
+    )
+    clients.reached(old, dp.JobStatus.State.RUNNING)
+    clients.jobs.cancel_job(request={**PLACE, "job_id": old.reference.job_id})
+    code, out, err = scripts.run(*deploy("--stream", "o-late"))
+    assert (code, err) == (0, "")
+    assert f"job {old.reference.job_id} (CANCEL_STARTED) was told to end: its end is waited for" in out
+    assert "stream o-late is healthy after" in out
+    new, before = jobs(server, "o-late")
+    assert (before.status.state.name, new.status.state.name) == ("CANCELLED", "RUNNING")
+
+
+@pytest.mark.parametrize(("since", "code"), [("2020-01-01T00:00:00.5Z", 0), ("2999-01-01T00:00:00.5Z", 1)])
+def test_a_drain_that_was_asked_for_since_the_job_was_submitted_is_its_end(
+    scripts: Scripts, gcs: Gcs, since: str, code: int
+) -> None:
+    with Store(gcs.port) as store:
+        store.write("sentiment-bucket-checkpoint", "drained/control/drain", b"{}")
+    state = f"running_state=RUNNING running_since={since} checkpoint=gs://sentiment-bucket-checkpoint/drained"
+    shell = f"NAME=t; . ci-cd/lib.sh; . ci-cd/stream.sh; load_settings; {state}; is_ending"
+    env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **scripts.variables}
+    assert subprocess.run(["bash", "-c", shell], env=env, cwd=ROOT, check=False).returncode == code
 
 
 def test_of_two_deploys_at_once_with_different_settings_one_stream_is_left(scripts: Scripts, server: Server) -> None:
