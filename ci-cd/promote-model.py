@@ -1,8 +1,8 @@
 """Let a challenger go live when it is shown to be fit: it and the champion score rows that neither was trained on.
 
 A fresh process loads and scores both; every rule says what it wants and what it found; a model card goes into the
-version's artifacts. Exit 0: promoted (--dry-run: it would be) or, with --verdict, decided; 3: kept, a line per failed
-rule, 1: error, 2: arguments.
+version's artifacts. Exit 0: promoted (--dry-run: it would be), champion already or, with --verdict, decided; 3: kept, a
+line per failed rule, 1: error, 2: arguments.
 """
 
 import argparse
@@ -188,7 +188,7 @@ def main(argv: list[str] | None = None) -> None:
     print("\n".join(lines), flush=True)
     if verdict:
         objects.replace(verdict, json.dumps(decided(outcome, args.dry_run, lines), indent=1) + "\n")
-    elif not outcome.promotes:
+    elif outcome.findings.failed and not outcome.promotes:
         sys.exit(KEPT)
 
 

@@ -64,13 +64,6 @@ grow() {
   upload
 }
 
-# The first version of a name is champion at once: there is nothing to compare it with.
-first_gate() {
-  local status=0
-  "${gate[@]}" | tee "$folder/first-gate" || status=$?
-  [ "$status" -eq 0 ] || grep 'is the champion already' "$folder/first-gate"
-}
-
 send_tweets() {
   "$PYTHON" code/produce_tweets.py --input "$folder/tweets" --limit 300 --rate 0
 }
@@ -129,7 +122,7 @@ step 'a data set of 2,000 tweets' publish 2000 1
 step 'download, cut once and gone on with' download
 step 'upload to gs://' upload
 step 'training on Dataproc' "${train[@]}"
-step 'gate: the first version is live' first_gate
+step 'gate: the first version is live' "${gate[@]}"
 step '300 tweets into Kafka' send_tweets
 step 'deploy: the first batch is complete' deploy
 step 'smoke test: version 1 scores' ci-cd/smoke-test.sh --version 1
