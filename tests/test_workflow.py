@@ -28,6 +28,12 @@ def test_the_schema_takes_it_and_refuses_a_damaged_one(tmp_path: Path) -> None:
     assert check(damaged) == 1
 
 
+def test_every_setting_of_the_scripts_comes_from_the_repository_s_variables() -> None:
+    example = (ROOT / "ci-cd" / "env.example").read_text(encoding="utf-8")
+    names = re.findall(r"^#?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE)
+    assert yaml.safe_load(TEXT)["env"] == {name: f"${{{{ vars.{name} }}}}" for name in names}
+
+
 def test_the_stages_follow_each_other() -> None:
     assert list(JOBS) == ["test", "train", "validate", "deploy", "monitor"]
     assert [job.get("needs") for job in JOBS.values()] == [None, "test", "train", "validate", "deploy"]
