@@ -24,10 +24,17 @@ check_arguments() { # script, arguments
   said=$("$PYTHON" ci-cd/check_arguments.py "$@" 2>&1) || usage_error "$1: ${said##*$'\n'}"
 }
 
-# Copies the script and the package to gs://CODE_BUCKET/code/<revision>/; sets staged, the script's address there.
+# Copies what jobs and clusters of this revision need to gs://CODE_BUCKET/code/<revision>/, for DAGs without a checkout
+# too; sets staged, the script's address there.
 stage() { # script
-  staged=gs://$CODE_BUCKET/code/${revision:?}/$1
-  change storage cp "dist/$1" dist/sentiment.zip "gs://$CODE_BUCKET/code/$revision/"
+  local file place=gs://$CODE_BUCKET/code/${revision:?}
+  local files=("dist/$1" dist/sentiment.zip ci-cd/init-actions/init-conda-spark-nlp-mlflow.sh requirements-cluster.txt)
+  for file in code/*.py ci-cd/promote-model.py; do
+    file=${file##*/}
+    [ "$file" = "$1" ] || files+=("dist/$file")
+  done
+  staged=$place/$1
+  change storage cp "${files[@]}" "$place/"
 }
 
 # Submits the staged script as a job that goes on by itself; fails as cloud does.

@@ -20,6 +20,7 @@ from cicd_scripts import Scripts, ended, local
 from dataproc_server import PLACE, Clients, Server
 from gcs_service import Gcs
 from google.cloud import dataproc_v1 as dp
+from sentiment_dags import staging
 from services import ROOT
 
 ACTIVE = dp.ListJobsRequest.JobStateMatcher.ACTIVE
@@ -218,7 +219,9 @@ def test_only_a_stream_that_serves_is_left_running(
     assert len(jobs(server, stream, active=True)) == (0 if code else 1)
 
 
-def test_a_training_is_waited_for_and_its_run_named(begun: dict[str, subprocess.Popen[str]]) -> None:
+def test_a_training_is_waited_for_and_its_run_named(
+    begun: dict[str, subprocess.Popen[str]], server: Server, gcs: Gcs
+) -> None:
     code, out, err = ended(begun["a training that fails"])
     assert code == 1
     assert err.splitlines()[-1].endswith("is ERROR: --input: want tweets, found none")
@@ -227,6 +230,12 @@ def test_a_training_is_waited_for_and_its_run_named(begun: dict[str, subprocess.
     assert (code, err) == (0, "")
     assert out.splitlines()[-2].endswith("is DONE: tiny-best version 7, logisticregression (challenger)")
     assert out.splitlines()[-1] == "train-model: MLflow: http://127.0.0.1:1/#/experiments/3/runs/abc"
+    listed = Clients(server, "grpc").jobs.list_jobs(request=PLACE)
+    (revision,) = {job.labels["revision"] for job in listed if job.labels.get("job") == "training"}
+    with Store(gcs.port) as store:
+        names = [found["name"] for found in store.objects("sentiment-bucket-code")]
+    there = {name.rpartition("/")[2] for name in names if name.startswith(f"code/{revision}/")}
+    assert there == set(staging.packed(ROOT))  # all that DAGs without a checkout look for
 
 
 @pytest.mark.parametrize(
