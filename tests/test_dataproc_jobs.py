@@ -98,11 +98,17 @@ def test_a_job_that_ignores_sigterm_is_killed(clients: Clients, main: WriteMain)
     assert "SIGKILL" in clients.ended(job).status.details
 
 
+# What a driver says while it ends, and its exit code.
+CHATTER = "print('26/11/21 21:41:27 INFO ShutdownHookManager: called'); raise SystemExit(1)"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("raise SystemExit(1)", "Driver exited with code 1"),
         ("raise ValueError('no such column')", "code 1: ValueError: no such column"),
+        (f"print('x.py: error: --input: want it'); {CHATTER}", "code 1: x.py: error: --input: want it]"),
+        (f"print('E: no room'); {CHATTER}", "code 1: E: no room]"),
         ("import os; os.kill(os.getpid(), 9)", "Driver was killed by signal 9 (SIGKILL)"),
     ],
 )

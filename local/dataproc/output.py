@@ -1,12 +1,17 @@
 """The driver's output where clients read it: numbered objects in the staging bucket, while the job runs."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 LOG = "driveroutput"
 CHUNK_BYTES = 8 * 1024 * 1024
 UPLOAD_SECONDS = 20.0
+OWN_ERROR = re.compile(r"[\w-]+\.py: error: ")
+"""How a script of the suite tells a user's mistake; Spark goes on to talk while it ends."""
+CHATTER = re.compile(r"\S+ \S+ (INFO|WARN) ")
+"""Log4j's lines of Spark."""
 
 
 class DriverOutput:
@@ -45,12 +50,14 @@ class DriverOutput:
             self._remember(offset, index, closed=True)
 
     def last_line(self) -> str:
-        """The line of the log that most likely says what went wrong, at most 300 characters."""
+        """The line of the log that most likely says what went wrong, at most 300 characters; empty: there is none."""
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 16_384))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        own = [line for line in lines if OWN_ERROR.match(line)]
         telling = [line for line in lines if "Error" in line.split(" ")[0] or "Exception" in line.split(" ")[0]]
-        return (telling or lines or [""])[-1][:300]
+        rest = [line for line in lines if not CHATTER.match(line)]
+        return (own or telling or rest or [""])[-1][:300]
 
     def _upload(self, index: int, data: bytes) -> None:
         bucket, _, prefix = self._uri.removeprefix("gs://").partition("/")
