@@ -50,13 +50,13 @@ up: ## Start the local services, all or SERVICES="kafka mlflow", write .local/en
 	@.venv/bin/python local/up.py up $(SERVICES)
 
 down: ## Stop the local services; their data stay in .local/
-	@if [ -x .venv/bin/python ]; then .venv/bin/python local/up.py down $(SERVICES); else echo 'down: nothing was ever started here'; fi
+	@local/services.sh down $(SERVICES)
 
 status: ## Show the local services: address, state, memory, log
-	@if [ -x .venv/bin/python ]; then .venv/bin/python local/up.py status; else echo 'status: nothing was ever started here'; fi
+	@local/services.sh status
 
 reset: ## Stop the local services and remove .local/: their data, jars and binaries
-	@if [ -x .venv/bin/python ]; then .venv/bin/python local/up.py reset; else rm -rf .local; fi
+	@local/services.sh reset $(SERVICES)
 
 test: ## Run the tests, in three processes (ARGS="-k name", ARGS="-n 0 --pdb", ...)
 	@local/setup.sh dev

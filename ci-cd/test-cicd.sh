@@ -33,6 +33,7 @@ gate=("$PYTHON" ci-cd/promote-model.py --min-accuracy 0.5 --max-regression 0.2 -
 start_services() {
   local name
   if [ -d "$folder" ]; then "$PYTHON" local/up.py reset; fi
+  rm -rf "$folder" # a reset leaves what services did not make
   mkdir -p "$folder" .local/bin .local/jars
   ln -sfn "$PWD/.local/bin" "$folder/bin"
   ln -sfn "$PWD/.local/jars" "$folder/jars"

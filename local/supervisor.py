@@ -5,7 +5,6 @@ The order in which services stand in a list is that in which they start; each is
 
 import os
 import shlex
-import shutil
 import signal
 import sys
 from abc import ABC, abstractmethod
@@ -238,14 +237,6 @@ def down(services: Sequence[Service], chosen: Sequence[str], common: Exports, en
     print(table(services))
     if complaints:
         raise ServiceError("\n".join(complaints))
-
-
-def reset(services: Sequence[Service], folder: Path = LOCAL) -> None:
-    """Stop every service without saving anything and remove `folder`."""
-    for service in reversed(services):
-        service.stop()
-    shutil.rmtree(folder)
-    print(f"reset: {os.path.relpath(folder)} is gone, with all data and jars of the local services")
 
 
 def status(services: Sequence[Service]) -> None:

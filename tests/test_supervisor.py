@@ -1,5 +1,7 @@
 """`make up`, `make status`, `make down` and `make reset`, with small services that listen as the real ones do."""
 
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import settings
 import supervisor
 import up
 from daemons import lives
-from services import ServiceError, free_port
+from services import ROOT, ServiceError, free_port
 from supervisor import Service
 
 # Listens, and has a child that outlives it and holds the port too.
@@ -228,9 +230,59 @@ def test_reset_stops_all_and_removes_the_folder_whatever_cannot_be_saved(pair: l
     started(pair)
     families = [process for service in pair for process in service.daemon.family()]
     pair[0].unsaved = "one: no room"
-    supervisor.reset(pair, pair[0].folder.parent)
+    up.reset(pair, pair[0].folder.parent)
     assert not pair[0].folder.parent.exists()
     assert not any(lives(process) for process in families)
+
+
+def test_reset_leaves_what_is_none_of_ours_where_another_folder_was_named(
+    pair: list[Listener], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = pair[0].folder.parent
+    for name in ("one", "jars", "theirs"):
+        (folder / name).mkdir(parents=True)
+    (folder / "bin").symlink_to(folder / "theirs")
+    (folder / "theirs" / "thesis").touch()
+    up.reset(pair, folder)
+    assert [path.name for path in folder.rglob("*")] == ["theirs", "thesis"]
+    assert capsys.readouterr().out.endswith("; theirs in it is none of ours and stays\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "there", "code", "line"),
+    [
+        (["down"], None, 0, "down: nothing was ever started here"),
+        (
+            ["down"],
+            ".local/kafka/kafka.pid",
+            1,
+            "down: want the environment of this checkout (make setup), found none, ",
+        ),
+        (
+            ["reset"],
+            ".local/kafka/kafka.pid",
+            1,
+            "reset: want the environment of this checkout (make setup), found none, ",
+        ),
+        (["reset"], ".local/jars/x.jar", 0, ""),
+        (["reset", "kafka"], ".local/jars/x.jar", 1, "reset: want the environment of this checkout (make setup) for "),
+    ],
+)
+def test_without_the_environment_nothing_is_touched_that_may_run(
+    tmp_path: Path, words: list[str], there: str | None, code: int, line: str
+) -> None:
+    (tmp_path / "local").mkdir()
+    shutil.copy(ROOT / "local" / "services.sh", tmp_path / "local")
+    if there:
+        (tmp_path / there).parent.mkdir(parents=True)
+        (tmp_path / there).touch()
+    script, env = str(tmp_path / "local" / "services.sh"), {"PATH": os.environ["PATH"]}
+    done = subprocess.run([script, *words], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert (done.stdout + done.stderr).startswith(line)
+    assert not there or (tmp_path / there).exists() == bool(code)
+    other = subprocess.run([script, "reset"], env={**env, "SENTIMENT_LOCAL": "/x"}, capture_output=True, check=False)
+    assert other.returncode == 1
 
 
 def test_the_environment_file_can_be_sourced_twice(pair: list[Listener]) -> None:
@@ -247,10 +299,13 @@ def test_the_environment_file_can_be_sourced_twice(pair: list[Listener]) -> None
     ]
 
 
-def test_a_name_that_is_no_service_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(up, "LOCAL", Path("/nowhere"))
+def test_a_name_that_is_no_service_or_does_not_count_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "LOCAL", tmp_path / "absent")
+    monkeypatch.setattr(up, "SERVICES", [])
     with pytest.raises(ServiceError, match=r"^up: want SERVICES out of kafka, gcs, mlflow.*; found kafak$"):
         up.main(["up", "kafka", "kafak"])
+    with pytest.raises(ServiceError, match=r"^reset: want no SERVICES, as the data of all of them go; found kafka$"):
+        up.main(["reset", "kafka"])
 
 
 @pytest.mark.parametrize(
