@@ -44,8 +44,9 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 
-case $spot in *[!0-9]*) usage_error "want --spot-workers to be a whole number, found $spot" ;; esac
-case $workers in 1 | *[!0-9]*) usage_error "want --workers to be 0 or at least 2, found $workers" ;; esac
+need_number --spot-workers "$spot" 'a whole number' 0
+need_number --workers "$workers" '0 or at least 2' 0
+[ "$workers" -ne 1 ] || usage_error 'want --workers to be 0 or at least 2, found 1'
 if [ "$workers" -eq 0 ] && [ "$spot" -gt 0 ]; then
   usage_error "want --workers 2 or more beside --spot-workers $spot, found 0"
 fi

@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
     *) usage_error "want the arguments that --help lists, found $1" ;;
   esac
 done
-case $patience in *[!0-9]*) usage_error "want --wait to be a whole number of seconds, found $patience" ;; esac
+need_number --wait "$patience" 'a whole number of seconds' 0
 load_settings "$env_file"
 
 need_gcloud

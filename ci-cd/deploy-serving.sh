@@ -45,7 +45,7 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
-case $timeout in *[!0-9]* | 0) usage_error "want --timeout to be a whole number of seconds above 0, found $timeout" ;; esac
+need_number --timeout "$timeout" 'a whole number of seconds above 0'
 load_settings "$env_file"
 stream=${stream:-$MODEL_NAME}
 case $stream in

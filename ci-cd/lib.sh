@@ -27,6 +27,18 @@ need_value() { # the arguments from a flag on
   if [ $# -lt 2 ] || [ -z "$2" ]; then usage_error "want a value after $1, found none"; fi
 }
 
+# Bash takes 010 for 8, stumbles over 09, and counts to 19 digits only: such a number ends the script.
+need_number() { # flag, value, what is wanted, 0 where that is one too
+  local wanted=$3
+  case $2 in
+    *[!0-9]*) ;;
+    0) [ "${4:-}" != 0 ] || return 0 ;;
+    [1-9]?????????* | 0*) wanted="$3, without a leading 0 and of at most 9 digits" ;;
+    *) return 0 ;;
+  esac
+  usage_error "want $1 to be $wanted, found $2"
+}
+
 load_settings() { # a file of settings, or nothing
   local file=${1:-} line name number=0
   if [ -z "$file" ] && [ -z "${SENTIMENT_LOCAL_ENV:-}" ] && [ -f ci-cd/env ]; then file=ci-cd/env; fi

@@ -71,7 +71,32 @@ def test_a_wrong_argument_is_one_line(path: str, script: str, words: list[str], 
         ("deploy-serving.sh", [], "KAFKA_BOOTSTRAP", "want KAFKA_BOOTSTRAP, found nothing"),
         ("deploy-serving.sh", ["--stream", "Über"], "", "want --stream to be 1 to 60 of a-z"),
         ("deploy-serving.sh", ["--source", "pubsub"], "", "want --source kafka or file, found pubsub"),
-        ("deploy-serving.sh", ["--timeout", "soon"], "", "want --timeout to be a whole number of seconds"),
+        (
+            "deploy-serving.sh",
+            ["--timeout", "soon"],
+            "",
+            "want --timeout to be a whole number of seconds above 0, found",
+        ),
+        (
+            "deploy-serving.sh",
+            ["--timeout", "0"],
+            "",
+            "want --timeout to be a whole number of seconds above 0, found 0",
+        ),
+        (
+            "deploy-serving.sh",
+            ["--timeout", "09"],
+            "",
+            "above 0, without a leading 0 and of at most 9 digits, found 09",
+        ),
+        ("create-cluster.sh", ["--workers", "9" * 20], "", "at least 2, without a leading 0 and of at most 9 digits"),
+        ("create-cluster.sh", ["--spot-workers", "010"], "", "a whole number, without a leading 0 and of at most 9"),
+        (
+            "delete-cluster.sh",
+            ["--wait", "0600"],
+            "",
+            "seconds, without a leading 0 and of at most 9 digits, found 0600",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(
