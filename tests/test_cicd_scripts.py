@@ -28,10 +28,10 @@ def path(tmp_path: Path) -> str:
     return str(folder)
 
 
-def run(path: str, script: str, *words: str, **settings: str) -> tuple[int, str, str]:
+def run(path: str, script: str, *words: str, root: Path = ROOT, **settings: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr in a shell that has these settings only, also where the checkout has a ci-cd/env."""
     done = subprocess.run(
-        [str(ROOT / "ci-cd" / script), *words],
+        [str(root / "ci-cd" / script), *words],
         env={"PATH": path, "SENTIMENT_LOCAL_ENV": "1", **settings},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -135,6 +135,22 @@ def test_a_dry_run_shows_the_commands_and_needs_no_gcloud(path: str) -> None:
         ["gcloud", "--project=acme", "--quiet", "dataproc", "jobs"]
     ] * 2
     assert "hush" not in out
+
+
+def test_what_no_hash_can_be_had_of_is_no_obstacle(path: str, tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    shutil.copytree(ROOT / "ci-cd", root / "ci-cd", ignore=shutil.ignore_patterns("env", "__pycache__"))
+    (root / "broken").symlink_to("nowhere")
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for words in (("init", "-q"), ("init", "-q", "nested"), ("add", "ci-cd"), (*who, "commit", "-qm", "one")):
+        subprocess.run(["git", *words], cwd=root, check=True)
+    revisions = set()
+    for text in ("one", "other"):
+        (root / "untracked").write_text(text, encoding="utf-8")
+        code, out, err = run(path, "train-model.sh", "--dry-run", root=root, **SETTINGS)
+        assert (code, err) == (0, "")
+        revisions.add(out.splitlines()[0].rpartition(" ")[2])
+    assert len(revisions) == 2
 
 
 def test_the_environment_goes_before_the_file(path: str, tmp_path: Path) -> None:
