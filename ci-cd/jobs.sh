@@ -94,8 +94,11 @@ tell_job() { # job
 
 # The address of an MLflow page, without a password; where MLflow has no pages, the words of its place.
 mlflow_link() { # fragment, as in experiments/1/runs/abc
-  case $MLFLOW_TRACKING_URI in
-    http*) printf '%s\n' "${MLFLOW_TRACKING_URI%/}/#/$1" ;;
-    *) printf '%s\n' "$1 in $MLFLOW_TRACKING_URI" ;;
-  esac | sed 's#://[^/@]*@#://#'
+  local place
+  place=$(hide_password "$MLFLOW_TRACKING_URI")
+  place=${place/'***@'/}
+  case $place in
+    http*) printf '%s\n' "${place%/}/#/$1" ;;
+    *) printf '%s\n' "$1 in $place" ;;
+  esac
 }

@@ -89,14 +89,24 @@ cloud() {
   return "$status"
 }
 
+# The text without the password of the address in it, whatever that holds.
+hide_password() { printf '%s\n' "$1" | sed -e 's#://[^/:@]*:.*@#://***@#' -e 's#://[^/@]*@#://***@#'; }
+
+# Show a command as a shell would take it, without the passwords of addresses.
+show() {
+  local word before=''
+  for word in "$@"; do
+    case $word in *://*@*) word=$(hide_password "$word") ;; esac
+    printf '%s%q' "$before" "$word"
+    before=' '
+  done
+  echo
+}
+
 # Run gcloud for a change: told in one line where it fails, shown instead of run under --dry-run.
 change() {
   if [ -n "$DRY_RUN" ]; then
-    { # without the passwords that addresses may hold
-      printf 'gcloud --project=%q --quiet' "$PROJECT_ID"
-      printf ' %q' "$@"
-      echo
-    } | sed 's#://[^/@ ]*@#://***@#g'
+    show gcloud --project="$PROJECT_ID" --quiet "$@"
     return
   fi
   cloud "$@" || fail "gcloud ${1:-} ${2:-} ${3:-}: $cloud_error"

@@ -38,8 +38,7 @@ options+=(--checkpoint "gs://$CHECKPOINT_BUCKET/checkpoint/${stream:-$MODEL_NAME
   --mlflow-uri "$MLFLOW_TRACKING_URI" --model-name "$MODEL_NAME")
 [ -z "${KAFKA_BOOTSTRAP:-}" ] || options+=(--kafka-bootstrap "$KAFKA_BOOTSTRAP")
 if [ -n "$DRY_RUN" ]; then
-  printf '%q ' "$PYTHON" ci-cd/smoke_test.py "${options[@]}"
-  echo
+  show "$PYTHON" ci-cd/smoke_test.py "${options[@]}"
   exit
 fi
 [ -x "$PYTHON" ] || fail 'want the environment of this checkout (make setup), found none'

@@ -137,6 +137,25 @@ def test_a_dry_run_shows_the_commands_and_needs_no_gcloud(path: str) -> None:
     assert "hush" not in out
 
 
+@pytest.mark.parametrize("password", ["hush", "hu/sh", "hu@sh", "hu sh"])
+@pytest.mark.parametrize("script", [*SCRIPTS, "create-cluster.sh", "delete-cluster.sh"])
+def test_a_dry_run_shows_no_password(path: str, script: str, password: str) -> None:
+    address = f"http://reader:{password}@mlflow.internal:5000"
+    code, out, err = run(path, script, "--dry-run", **{**SETTINGS, "MLFLOW_TRACKING_URI": address})
+    assert (code, err) == (0, "")
+    assert ("mlflow.internal:5000" in out) == (script in SCRIPTS)
+    assert "reader" not in out
+    assert "sh@" not in out
+
+
+@pytest.mark.parametrize("password", ["hush", "hu/sh", "hu@sh"])
+def test_the_link_to_mlflow_holds_no_password(path: str, password: str) -> None:
+    script = "NAME=t; . ci-cd/lib.sh; . ci-cd/jobs.sh; mlflow_link experiments/1"
+    env = {"PATH": path, "MLFLOW_TRACKING_URI": f"http://reader:{password}@mlflow.internal:5000/"}
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "http://mlflow.internal:5000/#/experiments/1\n"
+
+
 def test_what_no_hash_can_be_had_of_is_no_obstacle(path: str, tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     shutil.copytree(ROOT / "ci-cd", root / "ci-cd", ignore=shutil.ignore_patterns("env", "__pycache__"))
