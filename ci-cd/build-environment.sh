@@ -17,10 +17,11 @@
 set -euo pipefail
 unset CDPATH
 NAME=build-environment
+caller=$PWD
 case $0 in */*) cd "${0%/*}/.." ;; *) cd .. ;; esac
 . ci-cd/lib.sh
 
-output=dist/environment.tar.gz requirements=requirements-cluster.txt upload='' env_file=''
+output='' requirements='' upload='' env_file=''
 while [ $# -gt 0 ]; do
   case $1 in
     --help) print_help ci-cd/build-environment.sh; exit ;;
@@ -32,8 +33,12 @@ while [ $# -gt 0 ]; do
     *) usage_error "want the arguments that --help lists, found $1" ;;
   esac
 done
-case $output in *.tar.gz) ;; *) usage_error "want --output to end in .tar.gz, found $output" ;; esac
-[ -f "$requirements" ] || usage_error "want --requirements to name a file of pinned packages, found nothing at $requirements"
+case $output in '' | *.tar.gz) ;; *) usage_error "want --output to end in .tar.gz, found $output" ;; esac
+if [ -n "$requirements" ] && [ ! -f "$(from_caller "$requirements")" ]; then
+  usage_error "want --requirements to name a file of pinned packages, found nothing at $requirements"
+fi
+output=${output:+$(from_caller "$output")} requirements=${requirements:+$(from_caller "$requirements")}
+: "${output:=dist/environment.tar.gz}" "${requirements:=requirements-cluster.txt}"
 [ "$(uname -s)" = Linux ] || fail "want Linux, as the cluster's machines have it, found $(uname -s)"
 if [ -n "$upload" ]; then
   load_settings "$env_file"

@@ -12,6 +12,7 @@
 set -euo pipefail
 unset CDPATH
 NAME=delete-cluster
+caller=$PWD
 case $0 in */*) cd "${0%/*}/.." ;; *) cd .. ;; esac
 . ci-cd/lib.sh
 

@@ -24,6 +24,7 @@
 set -euo pipefail
 unset CDPATH
 NAME=deploy-serving
+caller=$PWD
 case $0 in */*) cd "${0%/*}/.." ;; *) cd .. ;; esac
 . ci-cd/lib.sh
 . ci-cd/jobs.sh

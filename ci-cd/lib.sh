@@ -27,6 +27,14 @@ need_value() { # the arguments from a flag on
   if [ $# -lt 2 ] || [ -z "$2" ]; then usage_error "want a value after $1, found none"; fi
 }
 
+# The scripts work in the checkout: a file that a user names is taken from where the user is.
+from_caller() { # file
+  case $1 in
+    /*) printf '%s\n' "$1" ;;
+    *) printf '%s\n' "${caller:-$PWD}/$1" ;;
+  esac
+}
+
 # Bash takes 010 for 8, stumbles over 09, and counts to 19 digits only: such a number ends the script.
 need_number() { # flag, value, what is wanted, 0 where that is one too
   local wanted=$3
@@ -40,10 +48,14 @@ need_number() { # flag, value, what is wanted, 0 where that is one too
 }
 
 load_settings() { # a file of settings, or nothing
-  local file=${1:-} line name number=0
-  if [ -z "$file" ] && [ -z "${SENTIMENT_LOCAL_ENV:-}" ] && [ -f ci-cd/env ]; then file=ci-cd/env; fi
+  local file=${1:-} path='' line name number=0
   if [ -n "$file" ]; then
-    [ -f "$file" ] || usage_error "want --env to name a file of settings, found nothing at $file"
+    path=$(from_caller "$file")
+  elif [ -z "${SENTIMENT_LOCAL_ENV:-}" ] && [ -f ci-cd/env ]; then
+    file=ci-cd/env path=ci-cd/env
+  fi
+  if [ -n "$file" ]; then
+    [ -f "$path" ] || usage_error "want --env to name a file of settings, found nothing at $file"
     while IFS= read -r line || [ -n "$line" ]; do
       number=$((number + 1))
       case $line in '' | '#'*) continue ;; esac
@@ -52,7 +64,7 @@ load_settings() { # a file of settings, or nothing
         "$line" | '' | [0-9]* | *[!A-Z0-9_]*) usage_error "want NAME=VALUE in line $number of $file, found another form" ;;
       esac
       if [ -z "${!name+set}" ]; then export "$name=${line#*=}"; fi # what the environment holds empty stays so
-    done <"$file"
+    done <"$path"
   fi
   : "${PROJECT_ID:=${CLOUDSDK_CORE_PROJECT:-${GOOGLE_CLOUD_PROJECT:-}}}"
   : "${REGION:=us-central1}" "${CLUSTER:=sentiment-cluster}" "${MODEL_NAME:=twitter-sentiment-model-best}"

@@ -16,6 +16,7 @@
 set -euo pipefail
 unset CDPATH
 NAME=train-model
+caller=$PWD
 case $0 in */*) cd "${0%/*}/.." ;; *) cd .. ;; esac
 . ci-cd/lib.sh
 . ci-cd/jobs.sh

@@ -21,18 +21,21 @@ def path(tmp_path: Path) -> str:
     """A PATH without gcloud."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    tools = "bash cut date env git grep mktemp perl rm sed sha256sum shasum tail tr xargs"
+    tools = "bash cut date env git grep mktemp perl rm sed uname sha256sum shasum tail tr xargs"
     for tool in tools.split():
         if found := shutil.which(tool):
             (folder / tool).symlink_to(found)
     return str(folder)
 
 
-def run(path: str, script: str, *words: str, root: Path = ROOT, **settings: str) -> tuple[int, str, str]:
+def run(
+    path: str, script: str, *words: str, root: Path = ROOT, cwd: Path = ROOT, **settings: str
+) -> tuple[int, str, str]:
     """Exit code, stdout and stderr in a shell that has these settings only, also where the checkout has a ci-cd/env."""
     done = subprocess.run(
         [str(root / "ci-cd" / script), *words],
         env={"PATH": path, "SENTIMENT_LOCAL_ENV": "1", **settings},
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -186,6 +189,18 @@ def test_the_environment_goes_before_the_file(path: str, tmp_path: Path) -> None
     file.write_text("REGION\n", encoding="utf-8")
     code, _, err = run(path, "train-model.sh", *words)
     assert (code, err) == (2, f"train-model: want NAME=VALUE in line 1 of {file}, found another form\n")
+
+
+def test_a_file_is_taken_from_where_the_user_is(path: str, tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("REGION=europe-west1\n", encoding="utf-8")
+    for script in ("train-model.sh", "deploy-serving.sh", "smoke-test.sh", "create-cluster.sh", "delete-cluster.sh"):
+        code, out, err = run(path, script, "--dry-run", "--env", "env", cwd=tmp_path, **SETTINGS)
+        assert (code, err) == (0, "")
+        assert "--region=europe-west1" in out or script == "smoke-test.sh"
+    (tmp_path / "mine.txt").touch()
+    words = ["--requirements", "mine.txt", "--upload", "--env", "absent"]
+    code, _, err = run(path, "build-environment.sh", *words, cwd=tmp_path)
+    assert (code, err) == (2, "build-environment: want --env to name a file of settings, found nothing at absent\n")
 
 
 def test_every_setting_that_a_script_reads_stands_in_the_example() -> None:
