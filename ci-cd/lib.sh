@@ -58,10 +58,14 @@ load_settings() { # a file of settings, or nothing
     [ -f "$path" ] || usage_error "want --env to name a file of settings, found nothing at $file"
     while IFS= read -r line || [ -n "$line" ]; do
       number=$((number + 1))
+      line=${line%$'\r'} # of an editor that ends lines as Windows does
       case $line in '' | '#'*) continue ;; esac
       name=${line%%=*}
       case $name in
         "$line" | '' | [0-9]* | *[!A-Z0-9_]*) usage_error "want NAME=VALUE in line $number of $file, found another form" ;;
+      esac
+      case ${line#*=} in
+        [\'\"]*) usage_error "want NAME=VALUE without quotes in line $number of $file, found quotes around $name" ;;
       esac
       if [ -z "${!name+set}" ]; then export "$name=${line#*=}"; fi # what the environment holds empty stays so
     done <"$path"

@@ -189,6 +189,14 @@ def test_the_environment_goes_before_the_file(path: str, tmp_path: Path) -> None
     file.write_text("REGION\n", encoding="utf-8")
     code, _, err = run(path, "train-model.sh", *words)
     assert (code, err) == (2, f"train-model: want NAME=VALUE in line 1 of {file}, found another form\n")
+    file.write_text('\r\nPROJECT_ID=acme\r\nREGION="europe-west1"\r\n', encoding="utf-8")
+    code, _, err = run(path, "train-model.sh", *words)
+    line = f"train-model: want NAME=VALUE without quotes in line 3 of {file}, found quotes around REGION\n"
+    assert (code, err) == (2, line)
+    file.write_text("PROJECT_ID=acme\r\n# none\r\nREGION=europe-west1", encoding="utf-8", newline="")
+    code, out, err = run(path, "delete-cluster.sh", *words)
+    command = "gcloud --project=acme --quiet dataproc clusters delete sentiment-cluster --region=europe-west1\n"
+    assert (code, out, err) == (0, command, "")
 
 
 def test_a_file_is_taken_from_where_the_user_is(path: str, tmp_path: Path) -> None:
