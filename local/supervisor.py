@@ -169,6 +169,7 @@ def up(services: Sequence[Service], chosen: Sequence[str], common: Exports, env_
     """
     wanted = _available(services, chosen)
     starting = [service for service in wanted if not service.is_running()]
+    _require_different_ports(starting)
     for service in starting:
         service.clear()
         service.require_ports()
@@ -204,6 +205,18 @@ def _available(services: Sequence[Service], chosen: Sequence[str]) -> list[Servi
         elif not chosen or service.name in chosen:
             found.append(service)
     return found
+
+
+def _require_different_ports(services: Sequence[Service]) -> None:
+    settings_of: dict[int, str] = {}
+    for service in services:
+        for key, port in service.ports().items():
+            setting = settings.names(service.name, key)
+            if port in settings_of:
+                raise ServiceError(
+                    f"{service.name}: want a port of its own for {setting}, found {port} for {settings_of[port]} too"
+                )
+            settings_of[port] = setting
 
 
 def _tell_ports_that_count_later(service: Service) -> None:

@@ -142,6 +142,17 @@ def test_a_port_in_use_is_named_with_service_and_setting_and_nothing_starts(pair
     assert pids(pair) == [None, None]
 
 
+def test_one_port_for_two_is_told_with_both_settings_and_nothing_starts(
+    pair: list[Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWO_PORT", str(pair[0].port))
+    with pytest.raises(
+        ServiceError, match=r"^two: want a port of its own for TWO_PORT .*, found \d+ for ONE_PORT .* too$"
+    ):
+        started(pair)
+    assert pids(pair) == [None, None]
+
+
 def test_a_port_from_the_environment_counts_and_for_a_running_service_later(
     pair: list[Listener], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
