@@ -74,7 +74,10 @@ case $source_type in
   *) usage_error "want --source kafka or file, found $source_type" ;;
 esac
 arguments+=("$@")
-settings=$(digest "${arguments[@]}")
+settings=$({
+  printf '%s\n' "${arguments[@]}"
+  list_properties "${SERVING_PROPERTIES:-}"
+} | digest)
 
 need_gcloud
 buckets=(CODE_BUCKET CHECKPOINT_BUCKET PREDICTIONS_BUCKET)
@@ -88,15 +91,20 @@ find_running
 if [ -n "$running" ] && is_ending; then
   say "job $running ($running_state) was told to end: its end is waited for"
 elif [ -n "$running" ]; then
-  if [ "$running_settings,$running_revision" = "$settings,$revision" ]; then
+  if [ "$running_settings,$running_revision,$running_cluster" = "$settings,$revision,$CLUSTER" ]; then
     say "stream $stream is already running as job $running ($running_state), with these settings and this code"
     job=$running
     remember_commits
     wait_until_healthy
     exit
   fi
-  differs="other settings"
-  [ "$running_settings" != "$settings" ] || differs="other code (revision ${running_revision:-unknown}, now $revision)"
+  if [ "$running_settings" != "$settings" ]; then
+    differs='other settings'
+  elif [ "$running_cluster" != "$CLUSTER" ]; then
+    differs="another cluster ($running_cluster, now $CLUSTER)"
+  else
+    differs="other code (revision ${running_revision:-unknown}, now $revision)"
+  fi
   [ -n "$drain" ] || fail "stream $stream runs as job $running with $differs: want --drain to replace it, found none"
 fi
 

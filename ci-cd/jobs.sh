@@ -51,9 +51,22 @@ submit() { # id, labels, properties (may be empty), flags of gcloud..., --, argu
   fi
 }
 
-# Twelve hex digits that stand for the words, each ended by a newline.
+# Twelve hex digits that stand for the lines of stdin.
 digest() {
-  printf '%s\n' "$@" | { sha256sum 2>/dev/null || shasum -a 256; } | cut -c 1-12
+  { sha256sum 2>/dev/null || shasum -a 256; } | cut -c 1-12
+}
+
+# Spark properties, one a line and in order: gcloud takes them between commas, or between what two ^ in front enclose.
+list_properties() { # as gcloud takes them, or nothing
+  local all=$1 between=, newline=$'\n'
+  case $all in
+    ^*^*)
+      between=${all#^} between=${between%%^*}
+      all=${all#"^$between^"}
+      ;;
+  esac
+  all=${all//"$between"/$newline}
+  [ -z "$all" ] || printf '%s\n' "$all" | LC_ALL=C sort
 }
 
 job_field() { # job, format; sets answer

@@ -164,20 +164,13 @@ need_cluster() { # a cluster that jobs can be sent to
     fail "want CLUSTER to name a running cluster in $REGION, found $CLUSTER ${cluster_state:-nowhere}; ci-cd/create-cluster.sh makes one"
 }
 
-# Set revision: 12 hex of the commit, with -dirty-<hash> where files differ from it.
+# Set revision: under which the code is staged, by the DAGs as well.
 find_revision() {
-  local changes file
-  revision=$(git rev-parse --short=12 HEAD 2>/dev/null) || fail 'want a git checkout with a commit, found none here'
-  changes=$(
-    git status --porcelain
-    git diff HEAD
-    git ls-files -z --others --exclude-standard | while IFS= read -r -d '' file; do
-      # A link that leads nowhere, or another repository, has nothing to be hashed.
-      if [ -f "$file" ] && [ -r "$file" ]; then printf '%s\0' "$file"; fi
-    done | xargs -0 git hash-object --
-  )
-  if [ -n "$changes" ]; then
-    revision=$revision-dirty-$(printf '%s' "$changes" | git hash-object --stdin | cut -c 1-8)
-    say "there are changes that no commit has: the code goes to $revision"
-  fi
+  local python=.venv/bin/python
+  [ -x "$python" ] || python=python3
+  revision=$("$python" ci-cd/package.py --revision 2>/dev/null) ||
+    fail 'want .venv (make setup) or a python3 that runs ci-cd/package.py, found neither'
+  case $revision in
+    *-dirty-*) say "there are changes that no commit has: the code goes to $revision" ;;
+  esac
 }

@@ -1,7 +1,8 @@
 """Write dist/sentiment.zip (for --py-files) and, for each job script and the gate, a self-contained
 dist/<script>.py.
 
-The same tree gives the same bytes, whenever and wherever it is packed.
+The same tree gives the same bytes, whenever and wherever it is packed. With --revision: write nothing, say under which
+revision the tree is staged.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import ast
 import base64
 import hashlib
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from sentiment.packing import NAME, zipped
 
 CODE = Path(__file__).resolve().parent.parent / "code"
 GATE = "ci-cd/promote-model.py"
+FOR_CLUSTERS = ("ci-cd/init-actions/init-conda-spark-nlp-mlflow.sh", "requirements-cluster.txt")
+"""What a cluster is made with; staged as it is, beside what is packed."""
 
 # Stands between a script's docstring and the rest of it. The folder is private (0700), so nobody can slip another
 # package in between the writing and the import; Spark's workers get the zip from code/sentiment/session.py.
@@ -74,13 +78,42 @@ def _in_lines(text: str, width: int = 116) -> str:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """The zip and the self-contained scripts of the checkout at `root`, by name; Airflow stages them from here."""
+    """The zip and the self-contained scripts of the checkout at `root`, by name."""
     package = zipped(root / "code" / "sentiment")
     made = {NAME: package}
     for script in [*sorted((root / "code").glob("*.py")), root / GATE]:
         source = script.read_text(encoding="utf-8")
         made[script.name] = self_contained(script.name, source, package, script.parent.name).encode("utf-8")
     return made
+
+
+def staged(root: Path) -> dict[str, bytes]:
+    """All that jobs and clusters take from gs://<code bucket>/code/<revision>/, by name."""
+    return {**contents(root), **{path.name: path.read_bytes() for path in map(root.joinpath, FOR_CLUSTERS)}}
+
+
+def revision(root: Path, files: dict[str, bytes]) -> str:
+    """12 hex digits of the commit; where what is staged differs from it, with -dirty- and 8 digits of the content.
+
+    Args:
+        root: of the checkout; a copy without git counts as one that differs from a commit of zeros.
+        files: what `staged` gives.
+    """
+    sources = ["code", GATE, "ci-cd/package.py", *FOR_CLUSTERS]
+    try:
+        commit = _git(root, "rev-parse", "--short=12", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--", *sources)
+    except (OSError, subprocess.CalledProcessError):
+        commit, changed = "0" * 12, "a copy without git"
+    if not changed:
+        return commit
+    content = hashlib.sha256(b"".join(name.encode() + files[name] for name in sorted(files))).hexdigest()
+    return f"{commit}-dirty-{content[:8]}"
+
+
+def _git(root: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.strip()
 
 
 def write_all(code: Path, output: Path) -> list[Path]:
@@ -100,12 +133,16 @@ def write_all(code: Path, output: Path) -> list[Path]:
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--output", type=Path, default=Path("dist"), help="folder to write to (default: %(default)s)")
+    parser.add_argument("--revision", action="store_true", help="say the revision instead")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     try:
+        if args.revision:
+            print(revision(CODE.parent, staged(CODE.parent)))
+            return
         for path in write_all(CODE, args.output):
             print(f"{path} ({path.stat().st_size / 1024:.0f} KiB)")
     except ValueError as error:

@@ -8,7 +8,7 @@ QUIET_SECONDS=12 # without a batch in work, after which a stream counts as idle:
 ASK_AGAIN_SECONDS=20
 FAILURES=2 # of the driver, after which a deploy is given up
 submitted='' # set where this deploy has submitted the job
-JOB_FIELDS='csv[no-heading](reference.jobId,status.state,labels.settings,labels.revision,statusHistory[0].stateStartTime,status.stateStartTime)'
+JOB_FIELDS='csv[no-heading](reference.jobId,status.state,labels.settings,labels.revision,statusHistory[0].stateStartTime,status.stateStartTime,placement.clusterName)'
 
 put() { # an object that holds {}, whatever was there before
   cloud storage cp - "$1" <<<'{}' || fail "$1 could not be written: $cloud_error"
@@ -23,12 +23,13 @@ list_jobs() { # filter, or nothing
     fail "the jobs of stream $stream cannot be listed: $cloud_error"
 }
 
-# Sets running, running_state, running_settings, running_revision, running_since: the stream's active job; running is
-# empty: none.
+# Sets running, running_state, running_settings, running_revision, running_since, running_cluster: the stream's active
+# job; running is empty: none.
 find_running() {
   local now
   list_jobs 'status.state = ACTIVE AND '
-  IFS=, read -r running running_state running_settings running_revision running_since now <<<"$answer" || true
+  IFS=, read -r running running_state running_settings running_revision running_since now running_cluster <<<"$answer" ||
+    true
   running_since=${running_since:-$now}
 }
 

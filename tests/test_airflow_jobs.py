@@ -1,6 +1,7 @@
 """The jobs that DAGs submit: taken by Dataproc's own message and by each script's own parser."""
 
 import argparse
+import json
 import re
 import runpy
 import subprocess
@@ -120,11 +121,24 @@ def test_a_training_job_is_not_restarted() -> None:
     assert not made.scheduling
 
 
-def test_the_digest_is_that_of_the_shell_scripts() -> None:
-    words = ["--a", "two words", "ü"]
-    shell = "printf '%s\\n' \"$@\" | sha256sum | cut -c 1-12"
-    said = subprocess.run(["bash", "-c", shell, "digest", *words], capture_output=True, text=True, check=True).stdout
-    assert jobs.digest(words) == said.strip()
+@pytest.mark.parametrize(
+    ("of_gcloud", "properties"),
+    [
+        ("", {}),
+        ("spark.a=1,spark.a.b=two words", {"spark.a.b": "two words", "spark.a": "1"}),
+        ("^;^spark.jars=a,b;spark.a=ü", {"spark.jars": "a,b", "spark.a": "ü"}),
+    ],
+)
+def test_a_job_s_settings_have_the_label_that_the_shell_scripts_give_them(
+    of_gcloud: str, properties: dict[str, str]
+) -> None:
+    found = settings(dataproc_properties=json.dumps(properties))
+    (stream,) = streams(found)
+    made = jobs.serving_job(found, stream, "0" * 12, "1")
+    shell = 'NAME=t; . ci-cd/lib.sh; . ci-cd/jobs.sh; { printf "%s\\n" "${@:2}"; list_properties "$1"; } | digest'
+    command = ["bash", "-euc", shell, "digest", of_gcloud, *jobs.serving_arguments(found, stream)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{made['labels']['settings']}\n"
 
 
 @pytest.mark.parametrize("broker", ["", "b:1"])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import package
 import pytest
 from airflow_run import Airflow
 from buckets import Store
@@ -96,7 +97,7 @@ def checkout(tmp_path: Path) -> Path:
     """A checkout with one commit, of the files that are staged."""
     made = tmp_path / "checkout"
     shutil.copytree(ROOT / "code", made / "code", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("ci-cd/promote-model.py", "ci-cd/package.py", *staging.PLAIN):
+    for name in (package.GATE, "ci-cd/package.py", *package.FOR_CLUSTERS):
         (made / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, made / name)
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]

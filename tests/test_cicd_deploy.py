@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import package
 import pytest
 from buckets import Store
 from cicd_scripts import Scripts, ended, local
 from dataproc_server import PLACE, Clients, Server
 from gcs_service import Gcs
 from google.cloud import dataproc_v1 as dp
-from sentiment_dags import staging
 from services import ROOT
 
 ACTIVE = dp.ListJobsRequest.JobStateMatcher.ACTIVE
@@ -235,7 +235,7 @@ def test_a_training_is_waited_for_and_its_run_named(
     with Store(gcs.port) as store:
         names = [found["name"] for found in store.objects("sentiment-bucket-code")]
     there = {name.rpartition("/")[2] for name in names if name.startswith(f"code/{revision}/")}
-    assert there == set(staging.packed(ROOT))  # all that DAGs without a checkout look for
+    assert there == set(package.staged(ROOT))  # all that DAGs without a checkout look for
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """The scripts of ci-cd/ before they ask anything of a cloud: help, settings, what they would do."""
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from sentiment_dags import staging
 from services import ROOT
 
 SCRIPTS = ["train-model.sh", "deploy-serving.sh", "smoke-test.sh"]
@@ -25,6 +28,7 @@ def path(tmp_path: Path) -> str:
     for tool in tools.split():
         if found := shutil.which(tool):
             (folder / tool).symlink_to(found)
+    (folder / "python3").symlink_to(sys.executable)
     return str(folder)
 
 
@@ -159,20 +163,35 @@ def test_the_link_to_mlflow_holds_no_password(path: str, password: str) -> None:
     assert done.stdout == "http://mlflow.internal:5000/#/experiments/1\n"
 
 
-def test_what_no_hash_can_be_had_of_is_no_obstacle(path: str, tmp_path: Path) -> None:
+def test_the_revision_is_that_of_what_is_staged_as_the_dags_name_it(path: str, tmp_path: Path) -> None:
     root = tmp_path / "checkout"
-    shutil.copytree(ROOT / "ci-cd", root / "ci-cd", ignore=shutil.ignore_patterns("env", "__pycache__"))
-    (root / "broken").symlink_to("nowhere")
-    who = ("-c", "user.name=a", "-c", "user.email=a@b")
-    for words in (("init", "-q"), ("init", "-q", "nested"), ("add", "ci-cd"), (*who, "commit", "-qm", "one")):
+    leave = shutil.ignore_patterns("env", "__pycache__")
+    for folder in ("ci-cd", "code"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=leave)
+    for name in (".gitignore", "requirements-cluster.txt"):
+        shutil.copy(ROOT / name, root)
+    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "one")):
         subprocess.run(["git", *words], cwd=root, check=True)
-    revisions = set()
-    for text in ("one", "other"):
-        (root / "untracked").write_text(text, encoding="utf-8")
+
+    def revision() -> str:
         code, out, err = run(path, "train-model.sh", "--dry-run", root=root, **SETTINGS)
         assert (code, err) == (0, "")
-        revisions.add(out.splitlines()[0].rpartition(" ")[2])
-    assert len(revisions) == 2
+        (found,) = set(re.findall(r"gs://\S+/code/([^/]+)/", out))
+        assert found == staging.revision_of(root)
+        assert ("changes that no commit has" in out) == ("dirty" in found)
+        return str(found)
+
+    commit = revision()
+    assert re.fullmatch("[0-9a-f]{12}", commit)
+    (root / "broken").symlink_to("nowhere")
+    subprocess.run(["git", "init", "-q", "nested"], cwd=root, check=True)
+    (root / "ci-cd" / "lib.sh").write_text(f"{(root / 'ci-cd' / 'lib.sh').read_text()}# more\n", encoding="utf-8")
+    assert revision() == commit
+    (root / "code" / "sentiment" / "more.py").write_text("", encoding="utf-8")
+    changed = revision()
+    (root / "requirements-cluster.txt").write_text("", encoding="utf-8")
+    assert len({commit, changed, revision()}) == 3
 
 
 def test_the_environment_goes_before_the_file(path: str, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def check_places(settings: Settings) -> None:
 def plans(settings: Settings, jobs: Jobs) -> list[dict[str, Any]]:
     """What each stream's deployment would submit; RegistryError: a model is not there."""
     registry = models.client(settings.mlflow_tracking_uri)
-    revision = settings.code_revision or staging.revision_of(staging.CHECKOUT, staging.packed(staging.CHECKOUT))
+    revision = settings.code_revision or staging.revision_of()
     return [dataclasses.asdict(_plan(settings, each, registry, revision, jobs)) for each in streams(settings)]
 
 

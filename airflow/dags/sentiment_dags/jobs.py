@@ -1,7 +1,7 @@
 """The Dataproc jobs of all DAGs, built here from settings; ci-cd/ submits the same ones.
 
 Arguments that a setting leaves at the job script's own default are left out: with the same settings a DAG and
-ci-cd/deploy-serving.sh come to the same arguments, and so, without Spark properties, to the same label `settings`.
+ci-cd/deploy-serving.sh come to the same arguments, and so to the same label `settings`.
 """
 
 import hashlib
@@ -112,7 +112,7 @@ def audit_arguments(checkpoint: str, output: str, report: str, bootstrap: str) -
 
 
 def digest(words: list[str]) -> str:
-    """Twelve hex digits that tell one list of arguments from another; ci-cd/jobs.sh comes to the same."""
+    """Twelve hex digits that tell one list of words from another; ci-cd/jobs.sh comes to the same."""
     return hashlib.sha256("".join(f"{word}\n" for word in words).encode()).hexdigest()[:12]
 
 
@@ -142,7 +142,8 @@ def job(settings: Settings, kind: str, words: list[str], revision: str, job_id: 
 def serving_job(settings: Settings, stream: Stream, revision: str, suffix: str) -> dict[str, Any]:
     """A stream's job: started again by the cluster when it fails, found again by its labels."""
     words = serving_arguments(settings, stream)
-    hashed = digest([*words, *(f"{name}={value}" for name, value in sorted(settings.dataproc_properties.items()))])
+    properties = sorted(f"{name}={value}" for name, value in settings.dataproc_properties.items())
+    hashed = digest([*words, *properties])
     made = job(settings, SERVING, words, revision, f"serving-{stream.name}-{hashed}-{suffix}")
     made["labels"] |= {"stream": stream.name, "settings": hashed}
     made["scheduling"] = {"max_failures_per_hour": FAILURES_PER_HOUR}
