@@ -59,7 +59,7 @@ def test_test_mode_shows_the_job_and_submits_nothing(place: Place, capsys: pytes
 def test_code_that_has_changed_since_it_was_planned_is_not_deployed(place: Place) -> None:
     del place  # for its store
     with pytest.raises(
-        AirflowFailException, match=r"^want the code of revision 0123456789ab, found \w{12}.*: trigger again"
+        AirflowFailException, match=r"^want the code of revision 0123456789ab, found \w+.*: it has changed"
     ):
         serving.stage_code(described(read({"serving_deploy_mode": "production"})), PLANS)
 
