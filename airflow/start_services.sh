@@ -20,6 +20,11 @@ if [ -f "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null; then
   echo "start_services: it runs already, at $AIRFLOW__API__BASE_URL"
   exit 0
 fi
+# Whoever answers on this port from here on is the Airflow that is started now.
+PYTHONPATH=local .venv/bin/python -c '
+import sys, services
+services.run_main(lambda: services.require_free(int(sys.argv[1]), *sys.argv[2:]))
+' "$AIRFLOW__API__PORT" start_services 'AIRFLOW_PORT for airflow/setup_local.sh'
 .venv/bin/python -P airflow/standalone.py >"$log" 2>&1 </dev/null &
 echo $! >"$pid_file"
 

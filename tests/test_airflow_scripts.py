@@ -1,9 +1,13 @@
 """The scripts of airflow/ say what they do and what they want; nothing is started."""
 
 import os
+import signal
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
+import airflow_home
 import pytest
 from services import ROOT
 
@@ -36,6 +40,32 @@ def test_a_port_that_is_none_is_named_before_anything_is_made(tmp_path: Path) ->
     ended = run("setup_local.sh", AIRFLOW_HOME=str(tmp_path / "home"), AIRFLOW_PORT="http")
     assert (ended.returncode, (tmp_path / "home").exists()) == (2, False)
     assert "want AIRFLOW_PORT to be a port number, found http" in ended.stderr
+
+
+def test_a_port_that_another_program_has_is_told_and_nothing_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        airflow_home.write_shell(tmp_path, port)
+        ended = run("start_services.sh", AIRFLOW_HOME=str(tmp_path))
+    assert (ended.returncode, ended.stdout, (tmp_path / "airflow.pid").exists()) == (1, "", False)
+    assert ended.stderr.startswith(f"start_services: want port {port} on 127.0.0.1, but another program has it")
+    assert ended.stderr.endswith("or set AIRFLOW_PORT for airflow/setup_local.sh to a free port\n")
+
+
+def test_sigint_counts_while_airflow_is_still_loading(tmp_path: Path) -> None:
+    (tmp_path / "airflow").mkdir()
+    slow = "import time\nprint('loading', flush=True)\ntime.sleep(60)\n"
+    (tmp_path / "airflow" / "__init__.py").write_text(slow, encoding="utf-8")
+    shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-P", str(ROOT / "airflow" / "standalone.py")]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(shell, env=env, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "loading\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(20) == 130
+        finally:
+            process.kill()
 
 
 def test_stopping_ends_no_stranger(tmp_path: Path) -> None:
