@@ -45,9 +45,14 @@ def java() -> str:
 
 @contextmanager
 def locked(path: Path, complaint: str = "") -> Iterator[None]:
-    """Hold a lock file: of two commands at once the second waits, or, given a complaint, ends with it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    """Hold a lock file below LOCAL: of two commands at once the second waits, or, given a complaint, ends with it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("w")
+    except OSError as error:
+        line = f"SENTIMENT_LOCAL: want a folder that can be written to, found {path.parent}: {error.strerror}"
+        raise ServiceError(line) from None
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if complaint else 0))
         except BlockingIOError:

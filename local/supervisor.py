@@ -35,7 +35,7 @@ NO_PROXY_LINES = [
 Exports = Callable[[], Mapping[str, str]]
 """Gives the variables that do not depend on services; called only where they are needed."""
 
-ADVICE = "In other shells: . .local/env    To stop: make down"
+ADVICE = "In other shells: . {path}    To stop: make down"
 
 
 class Service(ABC):
@@ -186,7 +186,7 @@ def up(services: Sequence[Service], chosen: Sequence[str], common: Exports, env_
         service.complete()
     write_env(services, common, env_file)
     print(table(services))
-    print(ADVICE)
+    print(ADVICE.format(path=_sourced(env_file)))
     for service in wanted:
         _tell_ports_that_count_later(service)
 
@@ -284,7 +284,7 @@ def table(services: Sequence[Service]) -> str:
 
 def write_env(services: Sequence[Service], common: Exports, path: Path) -> None:
     """Write lines of `export` that lead other shells to the services that run; sourced twice, they say it once."""
-    lines = ["# Written by `make up`: `. .local/env` in a shell of your own."]
+    lines = [f"# Written by `make up`: `. {_sourced(path)}` in a shell of your own."]
     exports = dict(common())
     for service in services:
         if service.is_running():
@@ -297,6 +297,11 @@ def write_env(services: Sequence[Service], common: Exports, path: Path) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     partial.replace(path)
+
+
+def _sourced(env_file: Path) -> str:
+    """The file as a shell in the checkout names it; one outside by its whole path."""
+    return shlex.quote(str(env_file.relative_to(ROOT) if env_file.is_relative_to(ROOT) else env_file))
 
 
 def _log(service: Service) -> str:

@@ -296,9 +296,12 @@ def test_without_the_environment_nothing_is_touched_that_may_run(
     assert other.returncode == 1
 
 
-def test_the_environment_file_can_be_sourced_twice(pair: list[Listener]) -> None:
+def test_the_environment_file_can_be_sourced_twice(pair: list[Listener], capsys: pytest.CaptureFixture[str]) -> None:
     started(pair, "one")
     path = env_file(pair)
+    assert capsys.readouterr().out.splitlines()[-1] == f"In other shells: . {path}    To stop: make down"
+    assert path.read_text(encoding="utf-8").startswith(f"# Written by `make up`: `. {path}` in a shell")
+    assert supervisor._sourced(ROOT / ".local" / "env") == ".local/env"
     script = f'. "{path}"; . "{path}"; echo "$ONE_ADDRESS"; echo "$PATH"; echo "$NO_PROXY"; echo "$no_proxy"'
     env = {"PATH": "/bin", "NO_PROXY": "example.org"}
     done = subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True, check=True)
@@ -317,6 +320,17 @@ def test_a_name_that_is_no_service_or_does_not_count_is_told(tmp_path: Path, mon
         up.main(["up", "kafka", "kafak"])
     with pytest.raises(ServiceError, match=r"^reset: want no SERVICES, as the data of all of them go; found kafka$"):
         up.main(["reset", "kafka"])
+
+
+@pytest.mark.parametrize("place", ["/proc/absent", "/dev/null"])
+@pytest.mark.parametrize("command", ["up", "down", "reset"])
+def test_a_place_that_is_no_folder_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, place: str, command: str
+) -> None:
+    monkeypatch.setattr(up, "LOCAL", Path(place))
+    monkeypatch.setattr(up, "SERVICES", [])
+    with pytest.raises(ServiceError, match=rf"^SENTIMENT_LOCAL: want a folder .*, found {place}: [A-Z][a-z ]+$"):
+        up.main([command])
 
 
 @pytest.mark.parametrize(
