@@ -32,12 +32,15 @@ def path(tmp_path: Path) -> str:
     return str(folder)
 
 
-def run(
-    path: str, script: str, *words: str, root: Path = ROOT, cwd: Path = ROOT, **settings: str
-) -> tuple[int, str, str]:
+def run(path: str, script: str, *words: str, **settings: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr in a shell that has these settings only, also where the checkout has a ci-cd/env."""
+    return run_at(ROOT, path, ROOT / "ci-cd" / script, *words, **settings)
+
+
+def run_at(cwd: Path, path: str, script: Path, *words: str, **settings: str) -> tuple[int, str, str]:
+    """The same in another folder, or of another checkout."""
     done = subprocess.run(
-        [str(root / "ci-cd" / script), *words],
+        [str(script), *words],
         env={"PATH": path, "SENTIMENT_LOCAL_ENV": "1", **settings},
         cwd=cwd,
         stdin=subprocess.DEVNULL,
@@ -175,7 +178,7 @@ def test_the_revision_is_that_of_what_is_staged_as_the_dags_name_it(path: str, t
         subprocess.run(["git", *words], cwd=root, check=True)
 
     def revision() -> str:
-        code, out, err = run(path, "train-model.sh", "--dry-run", root=root, **SETTINGS)
+        code, out, err = run_at(root, path, root / "ci-cd" / "train-model.sh", "--dry-run", **SETTINGS)
         assert (code, err) == (0, "")
         (found,) = set(re.findall(r"gs://\S+/code/([^/]+)/", out))
         assert found == staging.revision_of(root)
@@ -221,12 +224,12 @@ def test_the_environment_goes_before_the_file(path: str, tmp_path: Path) -> None
 def test_a_file_is_taken_from_where_the_user_is(path: str, tmp_path: Path) -> None:
     (tmp_path / "env").write_text("REGION=europe-west1\n", encoding="utf-8")
     for script in ("train-model.sh", "deploy-serving.sh", "smoke-test.sh", "create-cluster.sh", "delete-cluster.sh"):
-        code, out, err = run(path, script, "--dry-run", "--env", "env", cwd=tmp_path, **SETTINGS)
+        code, out, err = run_at(tmp_path, path, ROOT / "ci-cd" / script, "--dry-run", "--env", "env", **SETTINGS)
         assert (code, err) == (0, "")
         assert "--region=europe-west1" in out or script == "smoke-test.sh"
     (tmp_path / "mine.txt").touch()
     words = ["--requirements", "mine.txt", "--upload", "--env", "absent"]
-    code, _, err = run(path, "build-environment.sh", *words, cwd=tmp_path)
+    code, _, err = run_at(tmp_path, path, ROOT / "ci-cd" / "build-environment.sh", *words)
     assert (code, err) == (2, "build-environment: want --env to name a file of settings, found nothing at absent\n")
 
 
