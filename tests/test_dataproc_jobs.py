@@ -165,6 +165,15 @@ def test_a_repeated_request_id_gives_the_first_job_and_a_repeated_job_id_an_erro
         clients.submit(main("pass"), f"{request_id}-2", reference={"job_id": name})
     assert refused(caught.value) == "ALREADY_EXISTS"
     clients.ended(first)
+    clients.jobs.delete_job(request={**PLACE, "job_id": name})
+    anew = clients.submit(main("pass"), request_id)
+    assert anew.job_uuid != first.job_uuid
+    clients.ended(anew)
+
+
+def test_an_argument_that_no_process_takes_is_named_as_the_reason(clients: Clients, main: WriteMain) -> None:
+    done = clients.ended(clients.submit(main("pass"), pyspark={"args": ["a\0b"]}))
+    assert "embedded null byte" in done.status.details
 
 
 def test_what_is_unknown_is_not_found(clients: Clients, main: WriteMain) -> None:
@@ -309,6 +318,7 @@ def test_rest_refuses_what_is_no_request_and_who_is_no_client(server: Server) ->
     assert status("/jobs:submit", b'{"job": {"unknownField": 1}}') == (400, "INVALID_ARGUMENT")
     assert status("/jobs:submit", b"{") == (400, "INVALID_ARGUMENT")
     assert status("/jobs:submit", b"[]") == (400, "INVALID_ARGUMENT")
+    assert status("/jobs:submit", b"[" * 100_000) == (400, "INVALID_ARGUMENT")
     assert status("/jobs?unknown=1") == (400, "INVALID_ARGUMENT")
     assert status("/jobs/x:fly", b"{}") == (404, "NOT_FOUND")
     assert status("/jobs", Origin="http://evil.example") == (403, "PERMISSION_DENIED")

@@ -146,7 +146,7 @@ def _request(method: Method, parts: Mapping[str, str], query: list[tuple[str, st
 def _json(body: bytes) -> dict[str, Any]:
     try:
         given = json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise invalid(f"Invalid JSON payload received. {error}") from None
     if not isinstance(given, dict):
         raise invalid(f"Invalid JSON payload received. Want an object, got {type(given).__name__}")

@@ -98,12 +98,13 @@ class Store:
             )
 
     def remove(self, key: Key) -> None:
-        """Delete it, if it is there."""
+        """Delete it, if it is there, and the request that made it."""
         with self._lock:
-            self._database.execute(
-                "DELETE FROM items WHERE kind = ? AND project = ? AND region = ? AND name = ?",
-                (key.kind, key.project, key.region, key.name),
-            )
+            for table in ("items", "requests"):
+                self._database.execute(
+                    f"DELETE FROM {table} WHERE kind = ? AND project = ? AND region = ? AND name = ?",
+                    (key.kind, key.project, key.region, key.name),
+                )
 
     def active(self, kind: str) -> list[Item]:
         """All of a kind that are still at work, the oldest first."""

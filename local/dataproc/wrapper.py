@@ -63,8 +63,9 @@ def run(folder: Path) -> None:
                 cwd=spec["cwd"],
                 start_new_session=True,
             )
-    except OSError as error:
-        write_new(folder / EXIT, {"code": 127, "error": f"{spec['command'][0]}: {error.strerror}"})
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in an argument
+        why = error.strerror if isinstance(error, OSError) else error
+        write_new(folder / EXIT, {"code": 127, "error": f"{spec['command'][0]}: {why}"})
         return
     write_new(folder / CHILD, identity(driver.pid))
     until = None
