@@ -77,6 +77,9 @@ load_settings() { # a file of settings, or nothing
   : "${PREDICTIONS_BUCKET:=sentiment-bucket-predictions}" "${STAGING_BUCKET:=sentiment-bucket-staging}"
   : "${STREAMING_INPUT_BUCKET:=sentiment-bucket-streaming-input}"
   : "${KAFKA_INPUT_TOPIC:=sentiment-input}" "${KAFKA_OUTPUT_TOPIC:=sentiment-predictions}"
+  case $CLUSTER in
+    [!a-z]* | *[!a-z0-9-]* | *-) usage_error "want CLUSTER to be a-z, 0-9 and -, a letter first and no - last, found $CLUSTER" ;;
+  esac
   [ -n "$PROJECT_ID" ] || usage_error 'want PROJECT_ID to name the project, found nothing (environment, --env FILE or ci-cd/env)'
 }
 
@@ -157,11 +160,11 @@ find_cluster() {
   fi
 }
 
-need_cluster() { # a cluster that jobs can be sent to
+need_cluster() { # a cluster that jobs can be sent to, as also one can that is growing
   [ -z "$DRY_RUN" ] || return 0
   find_cluster
-  [ "$cluster_state" = RUNNING ] ||
-    fail "want CLUSTER to name a running cluster in $REGION, found $CLUSTER ${cluster_state:-nowhere}; ci-cd/create-cluster.sh makes one"
+  case $cluster_state in RUNNING | UPDATING) return ;; esac
+  fail "want CLUSTER to name a running cluster in $REGION, found $CLUSTER ${cluster_state:-nowhere}; ci-cd/create-cluster.sh makes one"
 }
 
 # Set revision: under which the code is staged, by the DAGs as well.

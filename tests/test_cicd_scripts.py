@@ -118,6 +118,20 @@ def test_a_wrong_setting_is_one_line_that_names_it(
     assert named in err
 
 
+@pytest.mark.parametrize("name", ["--help", "Prod", "9lives", "a_b", "a-"])
+def test_a_name_that_no_cluster_can_have_is_refused(path: str, name: str) -> None:
+    code, out, err = run(path, "delete-cluster.sh", "--dry-run", **{**SETTINGS, "CLUSTER": name})
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert re.fullmatch(rf"delete-cluster: want CLUSTER to be a-z, 0-9 and -.*, found {name}\n", err)
+
+
+@pytest.mark.parametrize(("state", "code"), [("RUNNING", 0), ("UPDATING", 0), ("STOPPED", 1), ("", 1)])
+def test_jobs_go_to_a_cluster_that_runs_or_is_growing(path: str, state: str, code: int) -> None:
+    script = "NAME=t REGION=r CLUSTER=c; . ci-cd/lib.sh; find_cluster() { cluster_state=$STATE; }; need_cluster"
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, env={"PATH": path, "STATE": state}, check=False)
+    assert done.returncode == code
+
+
 def test_gcloud_is_named_where_it_is_missing(path: str) -> None:
     for script in ("train-model.sh", "deploy-serving.sh", "test-cicd.sh"):
         code, out, err = run(path, script, **SETTINGS)
