@@ -24,9 +24,9 @@ HEADERS = {"model_version": "7", "query_id": "", "batch_id": ""}
 class Stage:
     """A topic of its own, and what a reader of committed records sees in it."""
 
-    def __init__(self, broker: Broker, spark: SparkSession) -> None:
+    def __init__(self, broker: Broker, spark: SparkSession, config: dict[str, str] | None = None) -> None:
         name, self.query = f"out-{uuid.uuid4().hex[:8]}", str(uuid.uuid4())
-        broker.make_topics({name: 3})
+        broker.make_topics({name: 3}, config)
         self.spark = spark
         self.topic = kafka.describe(broker.bootstrap, name, "--kafka-output-topic", for_output=True)
 
@@ -35,9 +35,11 @@ class Stage:
         frame = self.spark.createDataFrame(made, "key string, inner_value binary, source string")
         return [Records(self.topic, SparkRows(frame, count), "key")]
 
-    def send(self, sender: Sender, batch: int, since_ms: int | None = None) -> bool:
+    def send(
+        self, sender: Sender, batch: int, since_ms: int | None = None, marker: Topic | None = None, count: int = 10
+    ) -> bool:
         headers = {"model_version": "7", "query_id": self.query, "batch_id": str(batch)}
-        return sender.send(batch, self.records(batch), self.topic, headers, since_ms)
+        return sender.send(batch, self.records(batch, count), marker or self.topic, headers, since_ms)
 
     def seen(self) -> list[Any]:
         settings = {
@@ -169,6 +171,16 @@ def test_a_marker_that_the_broker_forgot_is_looked_for_in_the_topic(stage: Stage
     assert not stage.send(Sender(stage.query), 0, since_ms=1)
     assert stage.send(Sender(stage.query), 1, since_ms=1)
     assert stage.values() == expected(0, 1)
+
+
+@pytest.mark.parametrize("limit", [20_000, 2_147_483_647])
+def test_no_write_is_larger_than_a_topic_takes(broker: Broker, spark: SparkSession, stage: Stage, limit: int) -> None:
+    other = Stage(broker, spark, {"max.message.bytes": str(limit)})
+    other.query = stage.query
+    sender = Sender(stage.query)
+    assert stage.send(sender, 0)
+    assert other.send(sender, 1, marker=stage.topic, count=1_000)
+    assert len(other.values()) == 1_000
 
 
 def test_large_batches_are_sent_in_parts_of_one_transaction(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,12 @@ After a broker that stood still for longer than its session librdkafka may never
 (https://github.com/confluentinc/librdkafka/issues/5511 is of that kind); the next attempt's client does.
 """
 
+BATCH_BYTES = 1_000_000
+"""What librdkafka gathers into one write by itself; the broker measures the write by the topic's max.message.bytes."""
+
+MOST_MESSAGE_BYTES = 1_000_000_000
+"""The largest message that librdkafka takes, whatever a topic takes."""
+
 LOOK_BACK_MS = 3_600_000
 """How far before a batch's intent the tail of a topic is searched: clocks of brokers and drivers differ."""
 
@@ -101,6 +107,7 @@ class Sender:
         self.query = query
         self._producer: Any = None
         self._consumer: Any = None
+        self._limits: set[int] = set()
 
     def send(
         self, batch: int, records: list[Records], marker: Topic, headers: dict[str, str], since_ms: int | None
@@ -121,8 +128,7 @@ class Sender:
             LeaseLostError: another driver sends for this query.
         """
         try:
-            if self._producer is None:
-                self._open(marker)
+            self._open(marker, {topic.max_bytes for topic in (marker, *(each.topic for each in records))})
             if self._has_batch(batch, marker, since_ms):
                 return False
             self._producer.begin_transaction()
@@ -150,14 +156,20 @@ class Sender:
             self._consumer.close()
         self._producer = self._consumer = None
 
-    def _open(self, topic: Topic) -> None:
-        common = {"bootstrap.servers": topic.bootstrap}
+    def _open(self, marker: Topic, limits: set[int]) -> None:
+        """Have clients that write no more at once than any of the topics takes."""
+        if self._producer is not None and limits <= self._limits:
+            return
+        self.close()
+        self._limits |= limits
+        common = {"bootstrap.servers": marker.bootstrap}
         group = {"group.id": self.query, "isolation.level": "read_committed", "enable.auto.commit": False}
         settings = {
             "transactional.id": self.query,
             "transaction.timeout.ms": TRANSACTION_MS,
             "partitioner": "murmur2",
-            "message.max.bytes": max(topic.max_bytes, 1_000_000),
+            "message.max.bytes": min(max(BATCH_BYTES, *self._limits), MOST_MESSAGE_BYTES),
+            "batch.size": min(BATCH_BYTES, *self._limits),
             "linger.ms": 1,
         }
         producer = Producer({**common, **settings}, logger=_QUIET)
