@@ -163,13 +163,17 @@ def test_an_older_driver_is_fenced_in_mid_send_too(stage: Stage, monkeypatch: py
     assert stage.values() == expected(0, 1)
 
 
-def test_a_marker_that_the_broker_forgot_is_looked_for_in_the_topic(stage: Stage) -> None:
-    assert stage.send(Sender(stage.query), 0)
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_batch_whose_marker_the_broker_forgot_is_looked_for_where_its_records_are(
+    broker: Broker, spark: SparkSession, stage: Stage, elsewhere: bool
+) -> None:
+    marker = Stage(broker, spark).topic if elsewhere else stage.topic  # a batch may have dead letters only
+    assert stage.send(Sender(stage.query), 0, marker=marker)
     admin = AdminClient({"bootstrap.servers": stage.topic.bootstrap})
     admin.delete_consumer_groups([stage.query])[stage.query].result(30)
     assert stage.query not in {group.group_id for group in admin.list_consumer_groups().result().valid}
-    assert not stage.send(Sender(stage.query), 0, since_ms=1)
-    assert stage.send(Sender(stage.query), 1, since_ms=1)
+    assert not stage.send(Sender(stage.query), 0, since_ms=1, marker=marker)
+    assert stage.send(Sender(stage.query), 1, since_ms=1, marker=marker)
     assert stage.values() == expected(0, 1)
 
 

@@ -128,8 +128,9 @@ class Sender:
             LeaseLostError: another driver sends for this query.
         """
         try:
-            self._open(marker, {topic.max_bytes for topic in (marker, *(each.topic for each in records))})
-            if self._has_batch(batch, marker, since_ms):
+            topics = [each.topic for each in records]
+            self._open(marker, {topic.max_bytes for topic in (marker, *topics)})
+            if self._has_batch(batch, marker, topics, since_ms):
                 return False
             self._producer.begin_transaction()
             for each in records:
@@ -209,13 +210,15 @@ class Sender:
                 cause = told.args[0]
         return cause
 
-    def _has_batch(self, batch: int, marker: Topic, since_ms: int | None) -> bool:
+    def _has_batch(self, batch: int, marker: Topic, topics: list[Topic], since_ms: int | None) -> bool:
         place = self._committed(TopicPartition(marker.name, 0))
         if place.offset >= 0:
             return bool(place.offset > batch)
         # The broker forgets a group's offsets after its retention: then the records themselves are asked.
         return since_ms is not None and any(
-            self._tail_has(batch, marker.name, partition, since_ms) for partition in range(marker.partitions)
+            self._tail_has(batch, topic.name, partition, since_ms)
+            for topic in topics
+            for partition in range(topic.partitions)
         )
 
     def _committed(self, place: TopicPartition) -> Any:
