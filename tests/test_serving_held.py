@@ -38,7 +38,7 @@ def scored(spark: SparkSession, messages: list[str], max_bytes: int = 1_000_000)
         return rows.withColumns({"prediction": F.round(score, 0), "score": score})
 
     parsed = parsing.parse(frame, Source(KAFKA), 1000)
-    return scoring.score(parsed, Loaded("m", "7", apply), 3, "0123abcd-rest", max_bytes, dead_records=True)
+    return scoring.score(parsed, Loaded("m", "7", apply), 3, "0123abcd-rest", max_bytes, max_dead_bytes=1_000_000)
 
 
 def in_driver(frame: DataFrame) -> held.InDriver:

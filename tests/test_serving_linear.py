@@ -161,22 +161,22 @@ def loaded(spark: SparkSession, front: list[Transformer]) -> Loaded:
     return Loaded("m", "7", apply, linear.of(model))
 
 
-def both(parsed: DataFrame, loaded: Loaded, max_bytes: int, dead_records: bool) -> tuple[Any, Any]:
+def both(parsed: DataFrame, loaded: Loaded, max_bytes: int, max_dead_bytes: int) -> tuple[Any, Any]:
     """A batch's table as it is made here, and as Spark makes it."""
-    how = (loaded, 3, "0123abcd-rest", max_bytes, dead_records)
+    how = (loaded, 3, "0123abcd-rest", max_bytes, max_dead_bytes)
     assert loaded.linear is not None
     here = tables.score(linear.with_tokens(parsed, loaded.linear.tokens), loaded.linear, *how)
     return here, scoring.score(parsed, *how).toArrow()
 
 
-@pytest.mark.parametrize(("max_bytes", "dead_records"), [(0, False), (10_000, False), (10_000, True), (0, True)])
+@pytest.mark.parametrize(("max_bytes", "max_dead_bytes"), [(0, 0), (10_000, 0), (10_000, 10_000), (0, 1_080)])
 @pytest.mark.parametrize(
     "values", [[*map(json.dumps, GOOD), *BAD], [json.dumps(GOOD[0])], BAD, []], ids=["all", "good", "bad", "none"]
 )
 def test_the_table_is_the_one_that_spark_makes(
-    spark: SparkSession, loaded: Loaded, values: list[str], max_bytes: int, dead_records: bool
+    spark: SparkSession, loaded: Loaded, values: list[str], max_bytes: int, max_dead_bytes: int
 ) -> None:
-    here, sparks = both(messages(spark, values), loaded, max_bytes, dead_records)
+    here, sparks = both(messages(spark, values), loaded, max_bytes, max_dead_bytes)
     assert here.num_rows == len(values)
     assert set(here.column_names) == set(sparks.column_names)
     for name in sparks.column_names:
@@ -200,7 +200,7 @@ def test_times_that_only_spark_writes_are_left_to_it(spark: SparkSession, loaded
     value = json.dumps(
         {"id": "a", "text": "good day", "timestamp": f"{'+' if len(year) > 4 else ''}{year}-06-01T00:00:00Z"}
     )
-    here, sparks = both(messages(spark, [value]), loaded, 10_000, False)
+    here, sparks = both(messages(spark, [value]), loaded, 10_000, 0)
     assert (here is None) == (year == "12000")
     if here is not None:
         assert json.loads(here["inner_value"][0].as_py()) == json.loads(sparks["inner_value"][0].as_py())
@@ -208,16 +208,23 @@ def test_times_that_only_spark_writes_are_left_to_it(spark: SparkSession, loaded
 
 def test_a_record_that_its_topic_would_refuse_is_left_to_spark(spark: SparkSession, loaded: Loaded) -> None:
     parsed = messages(spark, [json.dumps({"id": "a", "text": "x" * 900})])
-    sparks = both(parsed, loaded, 10_000, False)[1]
-    size = len(sparks["inner_value"][0].as_py()) + 1 + scoring.HEADER_BYTES
-    assert both(parsed, loaded, size + 5, False)[0] is not None
-    here, sparks = both(parsed, loaded, size - 5, False)
+    sparks = both(parsed, loaded, 10_000, 0)[1]
+    size = len(sparks["inner_value"][0].as_py()) + len("a") + len("kafka:t/0/0") + scoring.HEADER_BYTES
+    assert both(parsed, loaded, size + 5, 0)[0] is not None
+    here, sparks = both(parsed, loaded, size - 5, 0)
     assert here is None
     assert "larger than the topic" in sparks[REASON][0].as_py()
 
 
+def test_a_dead_letter_s_payload_is_cut_to_what_its_topic_takes(spark: SparkSession, loaded: Loaded) -> None:
+    for table in both(messages(spark, ["x" * 5_000]), loaded, 0, 3_000):
+        (row,) = table.to_pylist()
+        assert 2_700 < len(row["inner_value"]) + 2 * len(row["source"]) + scoring.HEADER_BYTES <= 3_000
+        assert len(row["payload"]) == json.loads(row["inner_value"])["payload_length"] == 5_000
+
+
 def test_times_are_kept_to_the_microsecond(spark: SparkSession, loaded: Loaded) -> None:
-    here, _ = both(messages(spark, [json.dumps(GOOD[1])]), loaded, 10_000, False)
+    here, _ = both(messages(spark, [json.dumps(GOOD[1])]), loaded, 10_000, 0)
     arrived = datetime(2026, 3, 2, tzinfo=UTC) - timedelta(microseconds=1)
     assert here["ingest_time"][0].as_py() == arrived
     assert json.loads(here["inner_value"][0].as_py())["ingest_time"] == "2026-03-01T23:59:59.999999Z"

@@ -110,8 +110,7 @@ class Attempt:
     def _held(self) -> held.Held:
         """The scored batch: in the driver if it is small, and nothing went wrong with it there before."""
         model = self.owner.keeper.version(self.intent["model_name"], self.intent["model_version"])
-        topics = self.intent["topics"]
-        how = (model, self.number, self.query, topics.get(PREDICTIONS, {}).get("max_bytes", 0), DEAD in topics)
+        how = (model, self.number, self.query, self._limit(PREDICTIONS), self._limit(DEAD))
         small = held.may_collect(self.serving) and sources.is_small(self.serving.source, self.intent["source"])
         if self.collecting_tried or not small:
             return held.InExecutors(scoring.score(self._parsed(), *how))
@@ -120,6 +119,10 @@ class Attempt:
         if table is None:
             table = scoring.score(self._parsed(), *how).toArrow()
         return held.InDriver(self.spark, table)
+
+    def _limit(self, role: str) -> int:
+        """What a record of that topic may take; 0: there is no such topic."""
+        return int(self.intent["topics"].get(role, {}).get("max_bytes", 0))
 
     def _parsed(self) -> DataFrame:
         first_lines = sources.headers(self.spark, self.serving.source, list(self.intent["source"]))
@@ -153,7 +156,7 @@ class Attempt:
 
         return _Rows(
             read(self.sinks.output, "files", scoring.record(), "rows_out"),
-            read(self.sinks.dead_letters, "dead_letter_files", scoring.dead_record(), "dead_letters"),
+            read(self.sinks.dead_letters, "dead_letter_files", scoring.dead_record(self._limit(DEAD)), "dead_letters"),
         )
 
     def _send(self, rows: _Rows) -> None:

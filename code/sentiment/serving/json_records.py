@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentiment.serving.scoring import DEAD_COLUMNS
-from sentiment.serving.sources import PAYLOAD, TIME
+from sentiment.serving.scoring import DEAD_COLUMNS, ROOM_BESIDE_PAYLOAD
+from sentiment.serving.sources import COORDINATES, PAYLOAD, TIME
 
 _encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 ROWS_AT_ONCE = 10_000
@@ -29,10 +29,13 @@ def predictions(rows: pa.Table) -> pa.ChunkedArray:
     return pa.chunked_array([_predictions(batch) for batch in batches if batch.num_rows], pa.binary())
 
 
-def dead_letters(rows: pa.Table) -> pa.ChunkedArray:
-    """A record per row: DEAD_COLUMNS in their order, null ones left out, the payload in base64."""
+def dead_letters(rows: pa.Table, max_bytes: int) -> pa.ChunkedArray:
+    """A record per row: DEAD_COLUMNS in their order, null ones left out, the payload in base64 and cut to the topic."""
     columns = {name: _plain(rows, name) for name in DEAD_COLUMNS}
-    columns[PAYLOAD] = [None if found is None else base64.b64encode(found).decode() for found in columns[PAYLOAD]]
+    columns[PAYLOAD] = [
+        None if found is None else base64.b64encode(found[: _room(max_bytes, source)]).decode()
+        for found, source in zip(columns[PAYLOAD], columns[COORDINATES], strict=True)
+    ]
     columns[TIME] = _times(rows[TIME].combine_chunks()).to_pylist()
     columns["date"] = [day.isoformat() for day in columns["date"]]
     records = []
@@ -63,6 +66,11 @@ def _predictions(rows: pa.RecordBatch) -> pa.BinaryArray:
     named = [_joined(f'{"," if place else "{"}"{name}":', each) for place, (name, each) in enumerate(pieces.items())]
     records = pc.binary_join_element_wise(*named, "}", "", null_handling="replace", null_replacement="")
     return records.cast(pa.binary())
+
+
+def _room(max_bytes: int, source: str) -> int:
+    """How many bytes of payload a dead letter's record has room for, see scoring.dead_record."""
+    return max(0, (max_bytes - ROOM_BESIDE_PAYLOAD - 3 * len(source.encode())) // 4 * 3)
 
 
 def _plain(rows: pa.Table, name: str) -> list[Any]:

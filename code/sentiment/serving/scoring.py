@@ -16,6 +16,9 @@ MAX_DEAD_BYTES = 65_536
 HEADER_BYTES = 512
 """Room for a Kafka record's headers, key length and framing."""
 
+ROOM_BESIDE_PAYLOAD = 2 * HEADER_BYTES
+"""Room for that and for the fields of a dead letter; its source, which is key and header too, comes on top."""
+
 PREDICTION_COLUMNS = [
     "id",
     "text",
@@ -64,7 +67,7 @@ class Loaded:
 
 
 def score(
-    parsed: DataFrame, model: Loaded, batch: int, query: str, max_bytes: int = 0, dead_records: bool = False
+    parsed: DataFrame, model: Loaded, batch: int, query: str, max_bytes: int = 0, max_dead_bytes: int = 0
 ) -> DataFrame:
     """Every parsed row: PREDICTION_COLUMNS, its reason if it cannot be scored, and with a reason DEAD_COLUMNS too.
 
@@ -76,7 +79,7 @@ def score(
         batch: number of the batch.
         query: id of the query.
         max_bytes: what a record of the predictions' topic may take; a larger one is refused too. 0: no such topic.
-        dead_records: whether dead letters have a topic.
+        max_dead_bytes: what a record of the dead letters' topic may take; payloads are cut to it. 0: no such topic.
     """
     rows = model.apply(parsed)
     finite = F.coalesce(F.col("score").between(0.0, 1.0) & F.col("prediction").isin(0.0, 1.0), F.lit(False))
@@ -97,8 +100,8 @@ def score(
         too_large = f"its Kafka record would be larger than the topic's {max_bytes} bytes"
         rows = rows.withColumn(REASON, F.coalesce(REASON, F.when(size > max_bytes, too_large)))
     rows = rows.selectExpr(*PREDICTION_COLUMNS, REASON, *payload_of_refused(), *([VALUE] if max_bytes else []))
-    if dead_records:
-        value = F.when(F.col(REASON).isNotNull(), dead_record())
+    if max_dead_bytes:
+        value = F.when(F.col(REASON).isNotNull(), dead_record(max_dead_bytes))
         rows = rows.withColumn(VALUE, value.otherwise(F.col(VALUE)) if max_bytes else value)
     return rows
 
@@ -128,6 +131,11 @@ def record() -> Column:
     return F.to_json(F.struct(*PREDICTION_COLUMNS), _TIMES).cast("binary")
 
 
-def dead_record() -> Column:
-    """A dead letter as JSON bytes; the payload is base64."""
-    return F.to_json(F.struct(*DEAD_COLUMNS), _TIMES).cast("binary")
+def dead_record(max_bytes: int) -> Column:
+    """A dead letter as JSON bytes; the payload is base64, and cut once more so that the record's topic takes it.
+
+    json_records.dead_letters cuts at the same byte.
+    """
+    room = f"{max_bytes - ROOM_BESIDE_PAYLOAD} - 3 * octet_length({COORDINATES})"
+    payload = F.expr(f"substring({PAYLOAD}, 1, CAST(greatest(0, ({room}) DIV 4 * 3) AS INT))").alias(PAYLOAD)
+    return F.to_json(F.struct(payload, *DEAD_COLUMNS[1:]), _TIMES).cast("binary")

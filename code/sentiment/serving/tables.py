@@ -38,7 +38,7 @@ def score(
     batch: int,
     query: str,
     max_bytes: int = 0,
-    dead_records: bool = False,
+    max_dead_bytes: int = 0,
 ) -> pa.Table | None:
     """What scoring.score gives with the same arguments; None for a batch with a row that only Spark deals with.
 
@@ -49,7 +49,7 @@ def score(
         batch: number of the batch.
         query: id of the query.
         max_bytes: what a record of the predictions' topic may take.
-        dead_records: whether dead letters have a topic.
+        max_dead_bytes: what a record of the dead letters' topic may take.
     """
     parsed = ("id", "text", "label", "event_time", TIME, COORDINATES, REASON)
     table: Any = rows.selectExpr(*parsed, *payload_of_refused(), TOKENS).toArrow()
@@ -70,7 +70,7 @@ def score(
         column = values if isinstance(values, pa.Array) else pa.repeat(values, table.num_rows)
         table = table.append_column(name, column)
     columns = dict.fromkeys([*PREDICTION_COLUMNS, REASON, *DEAD_COLUMNS])
-    return _with_records(table.select(list(columns)), max_bytes, dead_records)
+    return _with_records(table.select(list(columns)), max_bytes, max_dead_bytes)
 
 
 def _has_usual_times(table: pa.Table) -> bool:
@@ -78,9 +78,9 @@ def _has_usual_times(table: pa.Table) -> bool:
     return all(found["min"] is None or _FIRST <= found["min"] <= found["max"] <= _LAST for found in times)
 
 
-def _with_records(table: pa.Table, max_bytes: int, dead_records: bool) -> pa.Table | None:
+def _with_records(table: pa.Table, max_bytes: int, max_dead_bytes: int) -> pa.Table | None:
     """The table with inner_value where a topic wants it; None if a prediction's is too large for its topic."""
-    if not max_bytes and not dead_records:
+    if not max_bytes and not max_dead_bytes:
         return table
     alive = pc.is_null(table[REASON])
     place = np.full(table.num_rows, -1)
@@ -92,10 +92,10 @@ def _with_records(table: pa.Table, max_bytes: int, dead_records: bool) -> pa.Tab
         if (pc.max(sizes).as_py() or 0) + HEADER_BYTES > max_bytes:
             return None
         place[alive.to_numpy()] = np.arange(len(records[0]))
-    if dead_records:
+    if max_dead_bytes:
         refused = pc.invert(alive)
         known = sum(map(len, records))
-        records.append(json_records.dead_letters(table.filter(refused)))
+        records.append(json_records.dead_letters(table.filter(refused), max_dead_bytes))
         place[refused.to_numpy()] = known + np.arange(len(records[-1]))
     found = pa.chunked_array([chunk for each in records for chunk in each.chunks], pa.binary())
     return table.append_column(VALUE, found.take(pa.array(place, mask=place < 0)))
