@@ -14,7 +14,7 @@ VALUE = "inner_value"
 NEGATIVE, POSITIVE = "negative", "positive"
 MAX_DEAD_BYTES = 65_536
 HEADER_BYTES = 512
-"""Room for a Kafka record's headers, key length and framing."""
+"""Room for a Kafka record's other headers and framing; its source is a header too, of any length."""
 
 ROOM_BESIDE_PAYLOAD = 2 * HEADER_BYTES
 """Room for that and for the fields of a dead letter; its source, which is key and header too, comes on top."""
@@ -96,7 +96,7 @@ def score(
     rows = rows.select(*columns, reason.alias(REASON), PAYLOAD)
     if max_bytes:
         rows = rows.withColumn(VALUE, F.when(F.col(REASON).isNull(), record()))
-        size = F.octet_length(VALUE) + F.octet_length("id") + HEADER_BYTES
+        size = F.octet_length(VALUE) + F.octet_length("id") + F.octet_length(COORDINATES) + HEADER_BYTES
         too_large = f"its Kafka record would be larger than the topic's {max_bytes} bytes"
         rows = rows.withColumn(REASON, F.coalesce(REASON, F.when(size > max_bytes, too_large)))
     rows = rows.selectExpr(*PREDICTION_COLUMNS, REASON, *payload_of_refused(), *([VALUE] if max_bytes else []))

@@ -4,6 +4,7 @@ The table holds what `scoring.score` would give, column by column. Spark plans f
 and the plan of a few columns costs a fraction of the full one's.
 """
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -88,8 +89,8 @@ def _with_records(table: pa.Table, max_bytes: int, max_dead_bytes: int) -> pa.Ta
     if max_bytes:
         predictions = table.filter(alive)
         records.append(json_records.predictions(predictions))
-        sizes = pc.add(pc.binary_length(records[0]), pc.binary_length(predictions["id"]))
-        if (pc.max(sizes).as_py() or 0) + HEADER_BYTES > max_bytes:
+        lengths = map(pc.binary_length, (records[0], predictions["id"], predictions[COORDINATES]))
+        if (pc.max(reduce(pc.add, lengths)).as_py() or 0) + HEADER_BYTES > max_bytes:
             return None
         place[alive.to_numpy()] = np.arange(len(records[0]))
     if max_dead_bytes:
