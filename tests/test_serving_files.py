@@ -7,6 +7,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
+from sentiment import storage
 from sentiment.serving import files, rows
 from sentiment.serving.rows import SparkRows
 
@@ -55,6 +56,12 @@ def test_a_replay_without_rows_leaves_nothing_of_an_earlier_attempt(spark: Spark
     publish(spark, made(spark, 4), 4, tmp_path, 1)
     publish(spark, None, 0, tmp_path, 1, replayed=True)
     assert there(tmp_path) == []
+
+
+def test_times_in_json_have_their_microseconds(spark: SparkSession, tmp_path: Path) -> None:
+    frame = made(spark, 1).withColumn("ingest_time", F.lit("2026-03-01T10:00:00.123456Z").cast("timestamp"))
+    (path,) = files.publish(spark, SparkRows(frame, 1), str(tmp_path), QUERY, 1, False, kind="json")
+    assert '"2026-03-01T10:00:00.123456Z"' in storage.read_text(spark, path)
 
 
 def test_large_batches_are_cut_into_several_files(

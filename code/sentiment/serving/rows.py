@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import storage
-from sentiment.serving.scoring import VALUE
+from sentiment.serving.scoring import TIMES, VALUE
 from sentiment.serving.sources import COORDINATES
 
 PARQUET = "parquet"
@@ -54,7 +54,7 @@ class SparkRows:
         parts = math.ceil(self.count / ROWS_PER_FILE)
         whole = frame.coalesce(1) if parts == 1 else frame.repartition(parts, *frame.columns[:1])
         writer = whole.write.mode("overwrite").partitionBy("date").option("maxRecordsPerFile", ROWS_PER_FILE)
-        writer.format(kind).save(folder)
+        writer.options(**TIMES).format(kind).save(folder)
 
     def records(self, key: str) -> Iterator[Chunk]:
         """See Rows."""

@@ -46,7 +46,8 @@ DEAD_COLUMNS = [
     "batch_id",
     "query_id",
 ]
-_TIMES = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
+TIMES = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"}
+"""How JSON has times: Spark's own way ends with milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _the_same_code_for_every(batch: int) -> Column:
 
 def record() -> Column:
     """A prediction as JSON bytes, as Kafka's consumers get it."""
-    return F.to_json(F.struct(*PREDICTION_COLUMNS), _TIMES).cast("binary")
+    return F.to_json(F.struct(*PREDICTION_COLUMNS), TIMES).cast("binary")
 
 
 def dead_record(max_bytes: int) -> Column:
@@ -138,4 +139,4 @@ def dead_record(max_bytes: int) -> Column:
     """
     room = f"{max_bytes - ROOM_BESIDE_PAYLOAD} - 3 * octet_length({COORDINATES})"
     payload = F.expr(f"substring({PAYLOAD}, 1, CAST(greatest(0, ({room}) DIV 4 * 3) AS INT))").alias(PAYLOAD)
-    return F.to_json(F.struct(payload, *DEAD_COLUMNS[1:]), _TIMES).cast("binary")
+    return F.to_json(F.struct(payload, *DEAD_COLUMNS[1:]), TIMES).cast("binary")
