@@ -29,12 +29,42 @@ def settings(arguments: list[str]) -> Serving:
         ([*FILE, "--write-kafka", "--kafka-output-topic", "o"], "--kafka-output-bootstrap"),
         ([*KAFKA, "--write-kafka", "--kafka-output-topic", "t"], "--kafka-output-topic"),
         ([*KAFKA, "--kafka-output-topic", "o"], "--write-kafka"),
+        ([*KAFKA, "--kafka-output-topic", "o", "--dead-letter-topic", "d"], "--kafka-output-topic: want --write-kafka"),
+        ([*KAFKA, "--dead-letter-topic", "t"], "--dead-letter-topic: want another topic than --kafka-topic"),
+        (
+            [*KAFKA, "--write-kafka", "--kafka-output-topic", "o", "--dead-letter-topic", "o"],
+            "--dead-letter-topic: want another topic than --kafka-output-topic",
+        ),
         ([*FILE, "--kafka-delivery", "at-least-once"], "--write-kafka"),
+        ([*FILE, "--dead-letter-path", "./out"], "--output-path, --dead-letter-path: want two folders, found out"),
+        (
+            [*FILE, "--dead-letter-path", "out-json/", "--write-gcs"],
+            "--dead-letter-path, --write-gcs: want two folders",
+        ),
+        ([*FILE, "--checkpoint", "file:a/../out"], "--output-path, --checkpoint: want two folders"),
+        ([*FILE, "--checkpoint", "in/ck"], "--checkpoint: want a folder outside --input-path, found in/ck in in"),
+        ([*FILE, "--output-path", "in/"], "--output-path: want a folder outside --input-path"),
+        ([*FILE, "--dead-letter-path", "in/dead/x"], "--dead-letter-path: want a folder outside --input-path"),
+        ([*FILE, "--write-gcs", "--input-path", "out-[j]son"], "--write-gcs: want a folder outside --input-path"),
+        ([*FILE, "--input-path", "gs://b", "--checkpoint", "gs://b//c"], "--checkpoint: want a folder outside"),
     ],
 )
 def test_what_does_not_fit_is_named(arguments: list[str], named: str) -> None:
     with pytest.raises(ArgumentsError, match=named):
         settings(arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [*FILE, "--output-path", "input/out", "--checkpoint", "input/ck"],
+        [*FILE, "--input-path", "gs://b/in", "--checkpoint", "gs://other/in/ck", "--output-path", "gs://b/out"],
+        [*FILE, "--input-path", "data/*/in", "--output-path", "data/out", "--checkpoint", "data/ck"],
+        [*KAFKA, "--kafka-output-bootstrap", "other:1", "--dead-letter-topic", "t"],
+    ],
+)
+def test_places_that_only_look_alike_are_taken(arguments: list[str]) -> None:
+    assert settings(arguments).checkpoint
 
 
 @pytest.mark.parametrize(

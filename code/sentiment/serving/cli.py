@@ -6,6 +6,7 @@ import os
 from sentiment.arguments import model_name, whole
 from sentiment.jobs import ArgumentsError
 from sentiment.roles import CHAMPION, STAGES
+from sentiment.serving import places
 from sentiment.serving.settings import (
     AT_LEAST_ONCE,
     CSV,
@@ -83,9 +84,17 @@ def settings(args: argparse.Namespace) -> Serving:
     ]
     if missing:
         raise ArgumentsError(f"{', '.join(missing)}: want a value with --source-type {args.source_type}, found none")
+    source, sinks = _source(args), _sinks(args)
+    written = {
+        "--output-path": sinks.output,
+        "--dead-letter-path": sinks.dead_letters,
+        "--write-gcs": sinks.json_output,
+        "--checkpoint": args.checkpoint.rstrip("/"),
+    }
+    places.check_folders(source.path, {flag: folder for flag, folder in written.items() if folder})
     return Serving(
-        source=_source(args),
-        sinks=_sinks(args),
+        source=source,
+        sinks=sinks,
         model=choice(args),
         checkpoint=args.checkpoint.rstrip("/"),
         interval_seconds=args.batch_interval_seconds,
@@ -125,8 +134,15 @@ def _sinks(args: argparse.Namespace) -> Sinks:
     unused = [_flag(name) for name in _KAFKA_SINK if getattr(args, name) is not None]
     if unused and not wants_kafka:
         raise ArgumentsError(f"{', '.join(unused)}: want --write-kafka with it, found none")
-    if args.write_kafka and args.kafka_output_topic == args.kafka_topic and bootstrap == args.kafka_bootstrap:
-        raise ArgumentsError("--kafka-output-topic: want another topic than --kafka-topic, found the same")
+    if args.kafka_output_topic and not args.write_kafka:
+        raise ArgumentsError("--kafka-output-topic: want --write-kafka with it, found none")
+    places.check_topics(
+        {
+            "--kafka-topic": (args.kafka_bootstrap or "", args.kafka_topic or ""),
+            "--kafka-output-topic": (bootstrap, args.kafka_output_topic or ""),
+            "--dead-letter-topic": (bootstrap, args.dead_letter_topic or ""),
+        }
+    )
     output = args.output_path.rstrip("/")
     return Sinks(
         output=output,
