@@ -30,7 +30,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--file-format", choices=FORMATS, default=CSV, help="of files, or of the messages behind dead letters"
     )
     parser.add_argument("--date", default="", help="one day of predictions or dead letters, YYYY-MM-DD")
-    parser.add_argument("--output-path", required=True, help="folder of the new predictions (Parquet, date=.../)")
+    parser.add_argument(
+        "--output-path",
+        required=True,
+        type=arguments.folder,
+        help="folder of the new predictions (Parquet, date=.../)",
+    )
     cli.add_model(parser)
     cli.add_text_limit(parser)
     args = parser.parse_args(argv)
@@ -43,14 +48,13 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     start_logging()
     steps = Progress()
-    output = args.output_path.rstrip("/")
     choice = cli.choice(args)
     with steps.step("starting Spark"), loading("sentiment.serving.models"):
         spark = session("score_batch", workers_need_package=True)
     from sentiment import tracking
     from sentiment.serving import models
 
-    scratch = storage.join(output, "_staging", f"model-{uuid.uuid4().hex[:8]}")
+    scratch = storage.join(args.output_path, "_staging", f"model-{uuid.uuid4().hex[:8]}")
     with steps.step("reading the model"):
         registry = models.Registry(tracking.client(choice.uri), choice)
         version = registry.resolve()
@@ -62,7 +66,7 @@ def main(argv: list[str] | None = None) -> None:
             rows = rescoring.parsed(
                 spark, args.input_kind, args.input, args.file_format, args.date, args.max_text_chars
             )
-            figures = rescoring.run(spark, rows, model, output, f"{args.input} {args.date}")
+            figures = rescoring.run(spark, rows, model, args.output_path, f"{args.input} {args.date}")
     finally:
         storage.delete(spark, scratch)
     print(f"{figures['rows_in']:,} rows: {figures['rows_out']:,} predictions, {figures['dead_letters']:,} dead letters")

@@ -25,6 +25,7 @@ def settings(arguments: list[str]) -> Serving:
         ([*FILE, "--kafka-topic", "t"], "--kafka-topic"),
         ([*KAFKA, "--input-path", "in"], "--input-path"),
         ([*KAFKA, "--file-format", "json"], "--file-format"),
+        ([*KAFKA, "--starting-offsets", '{"u": {"0": 5}}'], "--starting-offsets: want offsets of --kafka-topic t"),
         ([*KAFKA, "--write-kafka"], "--kafka-output-topic"),
         ([*FILE, "--write-kafka", "--kafka-output-topic", "o"], "--kafka-output-bootstrap"),
         ([*KAFKA, "--write-kafka", "--kafka-output-topic", "t"], "--kafka-output-topic"),
@@ -76,6 +77,13 @@ def test_places_that_only_look_alike_are_taken(arguments: list[str]) -> None:
         [*FILE, "--batch-interval-seconds", "-1"],
         [*FILE, "--write-kafka", "maybe"],
         ["--source-type", "queue", *PLACES],
+        [*FILE, "--metrics-port", "70000"],
+        [*FILE, "--checkpoint", ""],
+        [*FILE, "--output-path", ""],
+        [*FILE, "--output-path", "/"],
+        [*FILE, "--dead-letter-path", "file:///"],
+        [*FILE, "--model-alias", ""],
+        *([*KAFKA, "--starting-offsets", offsets] for offsets in ("foo", "5", '{"t": 5}', '{"t": {"0": "x"}}')),
     ],
 )
 def test_values_out_of_bounds_end_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,11 +93,26 @@ def test_values_out_of_bounds_end_with_2(arguments: list[str], capsys: pytest.Ca
     assert "error: argument" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("told", "port"), [("", 0), ("9108", 9108), ("abc", None), ("70000", None)])
+def test_a_variable_sets_the_port_of_the_metrics(
+    told: str, port: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SENTIMENT_METRICS_PORT", told)
+    assert settings([*FILE, "--metrics-port", "7"]).metrics_port == 7
+    if port is None:
+        with pytest.raises(SystemExit):
+            settings(FILE)
+        assert f"argument --metrics-port: want a whole number from 0 to 65535, got '{told}'" in capsys.readouterr().err
+    else:
+        assert settings(FILE).metrics_port == port
+
+
 def test_defaults_and_stages() -> None:
     found = settings(FILE)
     assert (found.model.alias, found.interval_seconds, found.reload_seconds) == ("champion", 30, 300)
     assert (found.sinks.output, found.sinks.dead_letters, found.sinks.topic) == ("out", "out-dead-letters", "")
     assert settings([*FILE, "--model-stage", "Staging"]).model.alias == "challenger"
+    assert settings([*KAFKA, "--starting-offsets", '{"t": {"0": 5}}']).source.starting_offsets == '{"t": {"0": 5}}'
     assert settings([*FILE, "--model-version", "3"]).model.version == "3"
 
 

@@ -25,6 +25,14 @@ def model_name(text: str) -> str:
     return text
 
 
+def folder(text: str) -> str:
+    """The URI of a folder to write to, without a slash at its end; a root is none."""
+    found = text.rstrip("/")
+    if not found.strip() or found.endswith(":"):
+        raise argparse.ArgumentTypeError(f"want a folder below the root, got {text!r}")
+    return found
+
+
 def one_of(known: Sequence[str]) -> Callable[[str], list[str]]:
     """A type for a comma-separated list of distinct names out of `known`, given back in the order of `known`."""
 

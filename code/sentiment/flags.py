@@ -19,12 +19,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=description, allow_abbrev=False, formatter_class=_Help)
 
 
-def whole(least: int) -> Callable[[str], int]:
-    """A type for whole numbers of at least `least`."""
+def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """A type for whole numbers of at least `least` and at most `most`."""
+    wanted = f"a whole number >= {least}" if most == math.inf else f"a whole number from {least} to {most}"
 
     def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"want a whole number >= {least}, got {text!r}")
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"want {wanted}, got {text!r}")
         return int(text)
 
     return parse

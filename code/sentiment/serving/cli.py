@@ -1,9 +1,10 @@
 """The arguments of a stream, and which of them fit together."""
 
 import argparse
+import json
 import os
 
-from sentiment.arguments import model_name, whole
+from sentiment.arguments import folder, model_name, whole
 from sentiment.jobs import ArgumentsError
 from sentiment.roles import CHAMPION, STAGES
 from sentiment.serving import places
@@ -32,8 +33,12 @@ def add_all(parser: argparse.ArgumentParser) -> None:
     """All arguments of the serving script."""
     parser.add_argument("--source-type", required=True, choices=[FILE, KAFKA], help="where the messages come from")
     _add_sources(parser)
-    parser.add_argument("--output-path", required=True, help="folder of the predictions (Parquet, date=.../)")
-    parser.add_argument("--checkpoint", required=True, help="folder of the stream's memory; one per stream")
+    parser.add_argument(
+        "--output-path", required=True, type=folder, help="folder of the predictions (Parquet, date=.../)"
+    )
+    parser.add_argument(
+        "--checkpoint", required=True, type=folder, help="folder of the stream's memory; one per stream"
+    )
     add_model(parser)
     _add_rhythm(parser)
     _add_sinks(parser)
@@ -47,7 +52,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--model-stage", choices=list(_ALIASES), help="Production (alias champion, the default) or Staging (challenger)"
     )
-    which.add_argument("--model-alias", help="alias to follow")
+    which.add_argument("--model-alias", type=model_name, help="alias to follow")
     which.add_argument("--model-version", type=whole(1), help="one version, never swapped")
     parser.add_argument(
         "--model-flavor",
@@ -89,14 +94,14 @@ def settings(args: argparse.Namespace) -> Serving:
         "--output-path": sinks.output,
         "--dead-letter-path": sinks.dead_letters,
         "--write-gcs": sinks.json_output,
-        "--checkpoint": args.checkpoint.rstrip("/"),
+        "--checkpoint": args.checkpoint,
     }
     places.check_folders(source.path, {flag: folder for flag, folder in written.items() if folder})
     return Serving(
         source=source,
         sinks=sinks,
         model=choice(args),
-        checkpoint=args.checkpoint.rstrip("/"),
+        checkpoint=args.checkpoint,
         interval_seconds=args.batch_interval_seconds,
         reload_seconds=args.reload_interval_seconds,
         retry_seconds=args.batch_retry_seconds,
@@ -108,11 +113,14 @@ def settings(args: argparse.Namespace) -> Serving:
 
 def _source(args: argparse.Namespace) -> Source:
     if args.source_type == KAFKA:
+        begin = args.starting_offsets or "earliest"
+        if "{" in begin and list(json.loads(begin)) != [args.kafka_topic]:
+            raise ArgumentsError(f"--starting-offsets: want offsets of --kafka-topic {args.kafka_topic}, found {begin}")
         return Source(
             KAFKA,
             bootstrap=args.kafka_bootstrap,
             topic=args.kafka_topic,
-            starting_offsets=args.starting_offsets or "earliest",
+            starting_offsets=begin,
             max_offsets=args.max_offsets_per_trigger or 50_000,
             on_data_loss=args.on_data_loss or "fail",
         )
@@ -143,10 +151,10 @@ def _sinks(args: argparse.Namespace) -> Sinks:
             "--dead-letter-topic": (bootstrap, args.dead_letter_topic or ""),
         }
     )
-    output = args.output_path.rstrip("/")
+    output = args.output_path
     return Sinks(
         output=output,
-        dead_letters=(args.dead_letter_path or f"{output}-dead-letters").rstrip("/"),
+        dead_letters=args.dead_letter_path or f"{output}-dead-letters",
         json_output=f"{output}-json" if args.write_gcs else "",
         bootstrap=bootstrap if wants_kafka else "",
         topic=args.kafka_output_topic if args.write_kafka else "",
@@ -167,7 +175,9 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kafka-bootstrap", help="broker address of the source")
     parser.add_argument("--kafka-topic", help="topic of the source")
     parser.add_argument(
-        "--starting-offsets", help="where a new checkpoint begins: earliest, latest or JSON (default: earliest)"
+        "--starting-offsets",
+        type=_offsets,
+        help="where a new checkpoint begins: earliest, latest or JSON (default: earliest)",
     )
     parser.add_argument("--max-offsets-per-trigger", type=whole(1), help="messages per batch (default: 50000)")
     parser.add_argument(
@@ -194,8 +204,8 @@ def _add_rhythm(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--metrics-port",
-        type=whole(0),
-        default=int(os.environ.get("SENTIMENT_METRICS_PORT", "0")),
+        type=whole(0, 65_535),
+        default=os.environ.get("SENTIMENT_METRICS_PORT") or "0",
         help="port of /metrics and /health on 127.0.0.1; 0: off",
     )
 
@@ -217,8 +227,24 @@ def _add_sinks(parser: argparse.ArgumentParser) -> None:
         default=False,
         help="write JSON lines under <output>-json/ too",
     )
-    parser.add_argument("--dead-letter-path", help="folder of the dead letters (default: <output>-dead-letters)")
+    parser.add_argument(
+        "--dead-letter-path", type=folder, help="folder of the dead letters (default: <output>-dead-letters)"
+    )
     parser.add_argument("--dead-letter-topic", help="topic of the dead letters; none by default")
+
+
+def _offsets(text: str) -> str:
+    """Where to begin in a topic, as Spark takes it."""
+    if text.lower() in ("earliest", "latest"):
+        return text
+    try:
+        found = json.loads(text)
+        fits = all(isinstance(offset, int) for partitions in found.values() for offset in partitions.values())
+    except (ValueError, AttributeError):
+        fits = False
+    if not fits:
+        raise argparse.ArgumentTypeError(f'want earliest, latest or JSON like {{"TOPIC": {{"0": 5}}}}, got {text!r}')
+    return text
 
 
 def _boolean(text: str) -> bool:
