@@ -29,6 +29,7 @@ _HELP = {
     "dead_letters_total": "messages that could not be scored",
     "model_swaps_total": "model swaps",
     "batch_seconds": "wall seconds of the last batch",
+    "step_seconds": "wall seconds of the last batch by step; score is parsing too, which is one job with it",
     "input_lag_seconds": "age of the oldest message of the last batch when it was scored",
     "positive_share": "share of positive predictions in the last batch",
     "mean_confidence": "mean probability of the predicted class in the last batch",
@@ -49,7 +50,7 @@ class Metrics:
         self._state = state
         self._queue: queue.Queue[dict[str, Any]] = queue.Queue(WAITING_BATCHES)
         self._totals = dict.fromkeys(
-            ("batches_total", "rows_in_total", "rows_out_total", "dead_letters_total", "metrics_dropped_total"), 0.0
+            ("batches_total", "rows_in_total", "rows_out_total", "dead_letters_total", "metrics_dropped_total"), 0
         )
         self._last: dict[str, Any] = {}
         self._since = time.monotonic()
@@ -88,13 +89,15 @@ class Metrics:
         for name, value in values.items():
             kind = "counter" if name.endswith("_total") else "gauge"
             lines += [f"# HELP sentiment_{name} {_HELP[name]}", f"# TYPE sentiment_{name} {kind}"]
-            lines.append(f"sentiment_{name} {value:.6g}" if isinstance(value, float) else f"sentiment_{name} {value}")
+            lines.append(f"sentiment_{name} {value}")
+        lines += [f"# HELP sentiment_step_seconds {_HELP['step_seconds']}", "# TYPE sentiment_step_seconds gauge"]
+        for step, seconds in _steps(self._last).items():
+            lines.append(f"sentiment_step_seconds{_labels(step=step)} {seconds}")
         lines.append("# TYPE sentiment_model_info gauge")
-        lines.append(f'sentiment_model_info{{name="{state["model_name"]}",version="{state["model_version"]}"}} 1')
+        lines.append(f"sentiment_model_info{_labels(name=state['model_name'], version=state['model_version'])} 1")
         lines.append("# TYPE sentiment_model_rejected gauge")
         for version, reason in [state["rejected"]] if state["rejected"] else []:
-            text = reason.replace("\\", " ").replace('"', "'").replace("\n", " ")
-            lines.append(f'sentiment_model_rejected{{version="{version}",reason="{text}"}} 1')
+            lines.append(f"sentiment_model_rejected{_labels(version=version, reason=reason)} 1")
         return "\n".join(lines) + "\n"
 
     def health(self) -> dict[str, Any]:
@@ -164,6 +167,18 @@ class Metrics:
                 return
 
 
+def _steps(batch: dict[str, Any]) -> dict[str, float]:
+    return {step: seconds for step, seconds in batch.get("seconds", {}).items() if step != "total"}
+
+
+def _labels(**values: str) -> str:
+    """Labels as Prometheus reads them, whatever is in the values."""
+    escaped = {
+        name: value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for name, value in values.items()
+    }
+    return "{" + ",".join(f'{name}="{value}"' for name, value in escaped.items()) + "}"
+
+
 def _new_run(client: MlflowClient, tags: dict[str, str]) -> str:
     known = client.get_experiment_by_name("serving")
     experiment = known.experiment_id if known else client.create_experiment("serving")
@@ -178,6 +193,9 @@ def _summed(batches: list[dict[str, Any]], state: dict[str, Any]) -> list[mlflow
         figures[name] = sum(batch[name] * batch["rows_out"] for batch in batches) / rows if rows else 0.0
     figures["batches"] = float(len(batches))
     figures["batch_seconds"] = sum(batch["seconds"]["total"] for batch in batches) / len(batches)
+    for step in {step for batch in batches for step in _steps(batch)}:
+        figures[f"{step}_seconds"] = sum(_steps(batch).get(step, 0.0) for batch in batches) / len(batches)
+    figures["model_version"] = float(batches[-1]["model_version"])
     figures["lag_seconds"] = max(batch["lag_seconds"] for batch in batches)
     figures["model_staleness_seconds"] = state["staleness"]
     now, step = int(time.time() * 1000), batches[-1]["batch_id"]

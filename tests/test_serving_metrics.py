@@ -1,0 +1,56 @@
+"""What operators see of a stream: no digit lost, every step's seconds, and lines that Prometheus can read."""
+
+from typing import Any
+
+import pytest
+
+from sentiment.serving import metrics
+from sentiment.serving.metrics import Metrics
+
+
+def batch(number: int, **changes: Any) -> dict[str, Any]:
+    figures = {"rows_in": 3, "rows_out": 2, "dead_letters": 1, "positive_share": 0.5, "mean_confidence": 0.9}
+    seconds = {"score": 0.25, "parquet": 0.5, "kafka": 0.125, "total": 1.0}
+    return {"batch_id": number, "model_version": "7", "lag_seconds": 1.5, "seconds": seconds, **figures, **changes}
+
+
+def state(**changes: Any) -> dict[str, Any]:
+    known = {"model_name": "m", "model_version": "7", "staleness": 1.0, "swaps": 0, "rejected": None}
+    return {**known, **changes}
+
+
+def reported(*batches: dict[str, Any], **changes: Any) -> list[str]:
+    """The lines of /metrics after these batches."""
+    made = Metrics(lambda: state(**changes))
+    for each in batches:
+        made.report(each)
+    return made.prometheus().splitlines()
+
+
+def test_totals_are_exact_however_large() -> None:
+    lines = reported(batch(0, rows_in=1_000_000_000), batch(1))
+    assert "sentiment_rows_in_total 1000000003" in lines
+    assert "sentiment_batches_total 2" in lines
+
+
+def test_the_seconds_of_each_step_are_told() -> None:
+    lines = reported(batch(0))
+    assert [line for line in lines if line.startswith("sentiment_step_seconds")] == [
+        'sentiment_step_seconds{step="score"} 0.25',
+        'sentiment_step_seconds{step="parquet"} 0.5',
+        'sentiment_step_seconds{step="kafka"} 0.125',
+    ]
+    assert "sentiment_batch_seconds 1.0" in lines
+
+
+def test_a_model_s_name_and_the_reason_against_one_may_hold_anything() -> None:
+    lines = reported(model_name='my "best" \\ model', rejected=("8", 'no "probability"\nat all'))
+    assert 'sentiment_model_info{name="my \\"best\\" \\\\ model",version="7"} 1' in lines
+    assert 'sentiment_model_rejected{version="8",reason="no \\"probability\\"\\nat all"} 1' in lines
+
+
+def test_mlflow_has_steps_as_means_and_the_last_version() -> None:
+    later = batch(1, model_version="8", seconds={"score": 0.75, "parquet": 0.5, "total": 2.0})
+    found = {each.key: each.value for each in metrics._summed([batch(0), later], state())}
+    wanted = {"score_seconds": 0.5, "kafka_seconds": 0.0625, "batch_seconds": 1.5, "model_version": 8.0, "rows_in": 6.0}
+    assert {name: found[name] for name in wanted} == pytest.approx(wanted)
