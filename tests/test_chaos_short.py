@@ -1,5 +1,6 @@
 """The most telling faults of `make chaos` on one small stream: killed twice, fed poison, offered a corrupt model."""
 
+import jars
 import pytest
 from broker import Broker
 from chaos import checks
@@ -7,6 +8,8 @@ from chaos.lines_input import POISON
 from chaos.stream import Broken
 from chaos.zoo import Zoo
 from chaos_story import Story, told
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from pyspark.sql import SparkSession
 
 from sentiment.serving import audit
@@ -64,3 +67,22 @@ def test_the_checks_see_a_lost_and_a_doubled_row(story: Story) -> None:
         checks.each_once(story.place.ids, ids[1:], "Parquet")
     with pytest.raises(Broken, match=r"^Parquet: 0 lost .*, 1 too many"):
         checks.each_once(story.place.ids, [*ids, ids[0]], "Parquet")
+
+
+def test_the_audit_counts_what_the_broker_has_deleted_and_passes_over_what_others_sent(
+    spark: SparkSession, story: Story
+) -> None:
+    place = story.place
+    for path in jars.connector_jars():
+        spark.sql(f"ADD JAR '{path}'")
+    deleted = TopicPartition(place.input_topic, 0, 5)
+    admin = AdminClient({"bootstrap.servers": place.bootstrap})
+    admin.delete_records([deleted])[deleted].result(30)
+    stranger = Producer({"bootstrap.servers": place.bootstrap})
+    for name, *values in (("a", b"1", b"2"), ("batch_id", b"none")):
+        stranger.produce(place.output_topic, b"{}", headers=[(name, value) for value in values])
+    stranger.produce(place.output_topic, b"{}")
+    assert stranger.flush(30) == 0
+    found = audit.audit(spark, str(place.checkpoint), str(place.output), "", place.bootstrap)
+    assert found.gaps == []
+    assert (found.checked["input_deleted"], found.checked["kafka_records"]) == (5, 500)

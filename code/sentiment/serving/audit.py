@@ -14,6 +14,9 @@ from sentiment.serving import files
 from sentiment.serving.checkpoint import MANIFESTS, Checkpoint
 from sentiment.serving.settings import KAFKA
 
+Spans = dict[str, dict[str, tuple[int, int]]]
+"""Offsets [from, to) by partition, by topic."""
+
 HASHED = ["source", "id", "text", "prediction", "score", "model_name", "model_version"]
 
 
@@ -38,7 +41,8 @@ def audit(spark: SparkSession, checkpoint: str, output: str, dead_letters: str, 
         checkpoint: of the stream.
         output: folder of the predictions.
         dead_letters: folder of the dead letters; empty: the one that the stream was started with.
-        bootstrap: broker, to check input and output topics too; empty: they are not looked at.
+        bootstrap: broker, to check input and output topics too; empty: they are not looked at. What it has deleted
+            of the input cannot be checked: `input_deleted` counts the offsets.
     """
     memory = Checkpoint(spark, checkpoint)
     query, settings = memory.query_id(), memory.settings()
@@ -56,7 +60,10 @@ def audit(spark: SparkSession, checkpoint: str, output: str, dead_letters: str, 
     }
     found.gaps += _gaps_in_rows(rows, manifests)
     if bootstrap and settings["--source-type"] == KAFKA:
-        found.gaps += _gaps_against_input(spark, bootstrap, rows, manifests)
+        taken = _taken(manifests)
+        kept = _kept(bootstrap, taken)
+        found.checked["input_deleted"] = _offsets(taken) - _offsets(kept)
+        found.gaps += _gaps_against_input(spark, bootstrap, rows, kept)
     if bootstrap and settings["--kafka-output-topic"]:
         topic = settings["--kafka-output-topic"]
         records = _records(spark, bootstrap, topic, query, last).persist()
@@ -142,21 +149,43 @@ def _gaps_in_rows(rows: DataFrame, manifests: dict[int, dict[str, Any]]) -> Iter
     yield from _doubled(rows, "the files")
 
 
-def _gaps_against_input(
-    spark: SparkSession, bootstrap: str, rows: DataFrame, manifests: dict[int, dict[str, Any]]
-) -> Iterator[str]:
-    """Every record of the input between the first batch's beginning and the last one's end, looked for in the files."""
-    begin = manifests[min(manifests)]["source"]
-    end = manifests[max(manifests)]["source"]
-    starts = {topic: {part: span[0] for part, span in parts.items()} for topic, parts in begin.items()}
-    ends = {topic: {part: span[1] for part, span in parts.items()} for topic, parts in end.items()}
-    for topic, parts in ends.items():
-        for part in parts:
-            starts[topic].setdefault(part, 0)
+def _taken(manifests: dict[int, dict[str, Any]]) -> Spans:
+    """What the stream has taken in: from the first batch's beginning to the last one's end."""
+    begin, end = (manifests[number]["source"] for number in (min(manifests), max(manifests)))
+    return {
+        topic: {part: (begin.get(topic, {}).get(part, [0])[0], span[1]) for part, span in parts.items()}
+        for topic, parts in end.items()
+    }
+
+
+def _kept(bootstrap: str, taken: Spans) -> Spans:
+    """What the broker still has of it."""
+    from sentiment.serving import kafka  # loads MLflow, which an audit without topics does without
+
+    kept: Spans = {}
+    for topic, parts in taken.items():
+        firsts = kafka.first_offsets(bootstrap, topic, "--kafka-bootstrap")
+        there = {part: span for part, span in parts.items() if int(part) < len(firsts)}
+        kept[topic] = {part: (min(max(begin, firsts[int(part)]), end), end) for part, (begin, end) in there.items()}
+    return kept
+
+
+def _offsets(spans: Spans) -> int:
+    return sum(end - begin for parts in spans.values() for begin, end in parts.values())
+
+
+def _gaps_against_input(spark: SparkSession, bootstrap: str, rows: DataFrame, kept: Spans) -> Iterator[str]:
+    """Every record that the input still has, looked for in the files, and the other way round."""
+    begins = {topic: {part: span[0] for part, span in parts.items()} for topic, parts in kept.items()}
+    ends = {topic: {part: span[1] for part, span in parts.items()} for topic, parts in kept.items()}
+    which = {"assign": json.dumps({topic: [int(part) for part in parts] for topic, parts in kept.items()})}
     place = F.concat(F.lit("kafka:"), "topic", F.lit("/"), "partition", F.lit("/"), "offset").alias("source")
-    given = _read_topic(spark, bootstrap, ",".join(ends), json.dumps(starts), json.dumps(ends)).select(place)
+    given = _read_topic(spark, bootstrap, which, json.dumps(begins), json.dumps(ends)).select(place)
+    named = [(f"kafka:{topic}/{part}", begin) for topic, parts in begins.items() for part, begin in parts.items()]
+    begin = F.create_map(*[F.lit(word) for pair in named for word in pair])[F.substring_index("source", "/", 2)]
+    comparable = rows.where(F.substring_index("source", "/", -1).cast("long") >= begin)
     yield from _missing(given, rows, "the input has {}, the files have not")
-    yield from _missing(rows, given, "the files have {}, the input has not (or no longer)")
+    yield from _missing(comparable, given, "the files have {}, the input has not (or no longer)")
 
 
 def _gaps_against_output(rows: DataFrame, records: DataFrame, topic: str) -> Iterator[str]:
@@ -168,16 +197,20 @@ def _gaps_against_output(rows: DataFrame, records: DataFrame, topic: str) -> Ite
 
 def _records(spark: SparkSession, bootstrap: str, topic: str, query: str, last: int) -> DataFrame:
     """source of every committed record of the query's complete batches in an output topic."""
-    read = _read_topic(spark, bootstrap, topic, "earliest", "latest")
-    headers = F.map_from_entries(
-        F.transform("headers", lambda each: F.struct(each["key"], each["value"].cast("string")))
-    )
-    named = read.select(headers.alias("h")).select("h.query_id", "h.batch_id", "h.source")
-    return named.where((F.col("query_id") == query) & (F.col("batch_id").cast("long") <= last)).select("source")
+    read = _read_topic(spark, bootstrap, {"subscribe": topic}, "earliest", "latest")
+    # Records of others may have any headers, the same one twice too.
+    named = read.select(*(_header(name).alias(name) for name in ("query_id", "batch_id", "source")))
+    mine = (F.col("query_id") == query) & (F.expr("try_cast(batch_id AS LONG)") <= last)
+    return named.where(mine).select("source")
 
 
-def _read_topic(spark: SparkSession, bootstrap: str, topic: str, begin: str, end: str) -> DataFrame:
-    reader = spark.read.format("kafka").option("kafka.bootstrap.servers", bootstrap).option("subscribe", topic)
+def _header(name: str) -> Column:
+    return F.get(F.filter("headers", lambda each: each["key"] == name), 0)["value"].cast("string")
+
+
+def _read_topic(spark: SparkSession, bootstrap: str, which: dict[str, str], begin: str, end: str) -> DataFrame:
+    reader = spark.read.format("kafka").option("kafka.bootstrap.servers", bootstrap).options(**which)
+    reader = reader.option("failOnDataLoss", "false")  # what is deleted meanwhile is one more gap, not an end
     reader = reader.option("kafka.isolation.level", "read_committed").option("includeHeaders", "true")
     return reader.option("startingOffsets", begin).option("endingOffsets", end).load()
 

@@ -89,6 +89,17 @@ def describe(bootstrap: str, topic: str, flag: str, for_output: bool) -> Topic:
     return Topic(bootstrap, topic, len(found.partitions), int(settings["max.message.bytes"].value))
 
 
+def first_offsets(bootstrap: str, topic: str, flag: str) -> list[int]:
+    """Where each partition begins now that the broker has deleted old records; DataError as of `describe`."""
+    partitions = describe(bootstrap, topic, flag, for_output=False).partitions
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "sentiment-audit"}, logger=_QUIET)
+    try:
+        places = [TopicPartition(topic, partition) for partition in range(partitions)]
+        return [consumer.get_watermark_offsets(place, timeout=PATIENCE_SECONDS)[0] for place in places]
+    finally:
+        consumer.close()
+
+
 def publish_at_least_once(records: Records, headers: dict[str, str]) -> None:
     """Send a batch's records with Spark's own sink: a replay sends them again."""
     pairs = [F.struct(F.lit(key).alias("key"), F.lit(value.encode()).alias("value")) for key, value in headers.items()]
