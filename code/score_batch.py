@@ -39,6 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     cli.add_model(parser)
     cli.add_text_limit(parser)
     args = parser.parse_args(argv)
+    args.input = args.input.rstrip("/") or "/"  # it is part of the name of what is written
     if args.date and args.input_kind == rescoring.FILES:
         parser.error("--date: want --input-kind predictions or dead-letters with it, found files")
     return args

@@ -1,6 +1,7 @@
 """Arguments of the stream that do not fit together are named before Spark starts."""
 
 import pytest
+import score_batch
 import streaming_serving_mlflow_hdfs_kafka as script
 
 from sentiment.jobs import ArgumentsError
@@ -105,6 +106,11 @@ def test_a_variable_sets_the_port_of_the_metrics(
         assert f"argument --metrics-port: want a whole number from 0 to 65535, got '{told}'" in capsys.readouterr().err
     else:
         assert settings(FILE).metrics_port == port
+
+
+def test_an_input_to_score_has_one_name() -> None:
+    arguments = ["--output-path", "again", *MODEL]
+    assert {score_batch.parse_args(["--input", name, *arguments]).input for name in ("in", "in/", "in//")} == {"in"}
 
 
 def test_defaults_and_stages() -> None:

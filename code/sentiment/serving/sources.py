@@ -11,7 +11,6 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import storage
 from sentiment.jobs import DataError
-from sentiment.raw_tweets import SUFFIXES
 from sentiment.serving.checkpoint import Checkpoint
 from sentiment.serving.settings import CSV_HEADER, FILE, KAFKA, Source
 
@@ -147,12 +146,11 @@ def headers(spark: SparkSession, source: Source, paths: list[str]) -> dict[str, 
 
 
 def list_inputs(spark: SparkSession, location: str) -> list[str]:
-    """Files to score once: one file, or all below a folder."""
+    """Files to score once: one file, or all below a folder, whatever their names: those that the stream reads."""
     found = storage.list_files(spark, location)
-    named = [path for path in found if path.lower().endswith((*SUFFIXES, ".json", ".jsonl", ".txt", ".gz"))]
     if not found:
         raise DataError(f"--input {location}: want a file or a folder of files, found nothing")
-    return named if len(found) > 1 else found
+    return found
 
 
 def _first_offsets(checkpoint: Checkpoint) -> dict[str, dict[str, int]]:
