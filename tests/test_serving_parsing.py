@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import Row, SparkSession
 
-from sentiment.serving import parsing, sources
+from sentiment.serving import parsing, rescoring, sources
 from sentiment.serving.settings import CSV, CSV_HEADER, FILE, JSON, KAFKA, TEXT, Source
 
 pytestmark = pytest.mark.spark
@@ -113,8 +113,27 @@ def test_plain_text_and_json_files(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "t").mkdir()
     (tmp_path / "j").mkdir()
     assert [row["text"] for row in parse_files(spark, TEXT, {"a.txt": b"hello\n"}, tmp_path / "t")] == ["hello"]
-    found = parse_files(spark, JSON, {"a.json": b'{"text":"hi","id":"1"}\nx\n'}, tmp_path / "j")
-    assert sorted(row["reason"] or "" for row in found) == ["", "the message is not a JSON object"]
+    contents = {"a.json": b'{"text":"hi","id":"1"}\nx\n', "part-0001": b'{"text":"hi","id":"2"}\n', "_hidden": b"x\n"}
+    found = parse_files(spark, JSON, contents, tmp_path / "j")
+    assert sorted(row["reason"] or "" for row in found) == ["", "", "the message is not a JSON object"]
+
+
+def test_a_dead_letter_that_was_cut_is_not_scored_as_if_it_were_whole(spark: SparkSession, tmp_path: Path) -> None:
+    old = "the text is blank"
+    letters = [(b"good day", 8, old), (b"good d", 70_000, old), (b"good d", 6, rescoring.CUT), (None, 0, old)]
+    rows = [
+        (payload and bytearray(payload), length, reason, str(n), TIME)
+        for n, (payload, length, reason) in enumerate(letters)
+    ]
+    kinds = "payload binary, payload_length long, reason string, source string, ingest_time timestamp"
+    spark.createDataFrame(rows, kinds).write.parquet(str(tmp_path / "date=2026-03-01"))
+    found = rescoring.parsed(spark, rescoring.DEAD_LETTERS, str(tmp_path), TEXT, "", LONGEST)
+    assert sorted(found.columns) == sorted(parsing.COLUMNS)
+    expected = [("0", "good day", None), ("1", None, rescoring.CUT), ("2", None, rescoring.CUT)]
+    assert sorted((row["id"], row["text"], row["reason"]) for row in found.collect()) == [
+        *expected,
+        ("3", None, "the message is empty"),
+    ]
 
 
 def test_equal_lines_of_a_file_have_places_of_their_own(spark: SparkSession, tmp_path: Path) -> None:

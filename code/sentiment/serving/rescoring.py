@@ -15,6 +15,8 @@ from sentiment.serving.settings import FILE, JSON, KAFKA, Source
 FILES, PREDICTIONS, DEAD_LETTERS = "files", "predictions", "dead-letters"
 KINDS = [FILES, PREDICTIONS, DEAD_LETTERS]
 
+CUT = f"the dead letter holds only the first {scoring.MAX_DEAD_BYTES} bytes of the message"
+
 
 def parsed(spark: SparkSession, kind: str, location: str, file_format: str, date: str, max_chars: int) -> DataFrame:
     """What shall be scored, in the columns of parsing.parse.
@@ -43,7 +45,11 @@ def parsed(spark: SparkSession, kind: str, location: str, file_format: str, date
         empty = [F.lit(None).cast("binary").alias("payload"), F.lit(None).cast("string").alias("reason")]
         return rows.select(*parsing.COLUMNS[:-2], *empty)
     source = Source(KAFKA) if file_format == JSON else Source(FILE, format=file_format)
-    return parsing.parse(rows.select("payload", "source", "ingest_time"), source, max_chars)
+    # A dead letter of a dead letter has the length of what was left of it, but the reason tells.
+    cut = (F.col("payload_length") > F.coalesce(F.octet_length("payload"), F.lit(0))) | (F.col("reason") == CUT)
+    whole = parsing.parse(rows.where(~cut).select("payload", "source", "ingest_time"), source, max_chars)
+    refused = rows.where(cut).select(F.col("source").alias("id"), "source", "ingest_time", "payload")
+    return whole.unionByName(refused.withColumn("reason", F.lit(CUT)), allowMissingColumns=True)
 
 
 def run(spark: SparkSession, rows: DataFrame, model: Loaded, output: str, name: str) -> dict[str, float]:
