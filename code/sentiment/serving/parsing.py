@@ -128,9 +128,20 @@ def _json_fields() -> Column:
     reason = (
         F.when(~F.ltrim("inner_text").startswith("{"), "the message is not a JSON object")
         .when(parsed.isNull() | parsed["corrupt"].isNotNull(), "the message is broken JSON")
+        .when(_goes_on(F.col("inner_text")), "the message goes on after its JSON object")
         .when(another_type, "text is not a string")
     )
     return _struct({name: parsed[name] for name in ("text", "id", "timestamp", "label")}, reason)
+
+
+def _goes_on(text: Column) -> Column:
+    """Whether there is anything after the first JSON value, which is all that from_json reads.
+
+    Only texts with a brace before their last character are looked at closely, for speed.
+    """
+    pair = F.from_json(F.concat(F.lit("["), text, F.lit(",{}]")), "ARRAY<STRUCT<none: STRING>>", _OPTIONS)
+    is_alone = F.coalesce(F.size(pair) == 2, F.lit(False))
+    return F.when(F.instr(text, "}") < F.length(F.rtrim(text)), ~is_alone).otherwise(False)
 
 
 def _csv_fields(columns: list[str], aliases: dict[str, str]) -> tuple[dict[str, Column], Column]:
