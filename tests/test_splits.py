@@ -1,11 +1,15 @@
 """Splits: by text alone, whatever the partitioning; no text in two of them."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import splits
+from sentiment.datasets import DEV, SPLIT_NAMES, SPLITS_REPORT, TEST
+from sentiment.gate import validation
 from sentiment.jobs import DataError
 from sentiment.splits import Splitting
 
@@ -69,3 +73,23 @@ def test_a_split_without_one_of_the_labels_is_refused(clean_tweets: Build) -> No
     one = clean_tweets([("a", 0.0)])
     with pytest.raises(DataError, match="the dev split has no positive row"):
         splits.count_labels({"train": rows, "dev": one, "test": rows})
+
+
+def test_splits_that_were_replaced_in_part_are_refused_until_they_are_whole(
+    spark: SparkSession, clean_tweets: Build, tmp_path: Path
+) -> None:
+    rows, folder = clean_tweets([("a", 0.0), ("b", 1.0)]).coalesce(1), str(tmp_path)
+    report, told = Splitting().described(), f"{tmp_path}/{SPLITS_REPORT}"
+    parts = dict.fromkeys(SPLIT_NAMES, rows)
+    splits.write(spark, parts, report, folder)
+    assert splits.read_report(spark, told) == report
+    (tmp_path / "train.new-0123abcd").mkdir()
+    broken = rows.withColumn("label", F.raise_error(F.lit("power cut")).cast("double"))
+    with pytest.raises(Exception, match="power cut"):
+        splits.write(spark, {**parts, DEV: broken}, report, folder)
+    with pytest.raises(DataError, match=r"--data: want a folder that create_splits\.py wrote"):
+        splits.read_report(spark, told)
+    with pytest.raises(DataError, match=r"--validation-data .*found no splits\.json"):
+        validation.read(spark, folder)
+    splits.write(spark, {TEST: rows}, report, folder)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".crc") == [SPLITS_REPORT, TEST]

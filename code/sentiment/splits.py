@@ -86,15 +86,23 @@ def thinned(clean: DataFrame, fraction: float, max_rows: int, seed: int) -> Data
 def write(spark: SparkSession, divided: dict[str, DataFrame], report: dict[str, Any], location: str) -> None:
     """Replace the folder's splits by these, and say in splits.json how they were made.
 
+    A job that dies half-way leaves splits of two draws side by side, in which train may hold texts of test: without
+    splits.json, which goes first and comes last, nobody takes them.
+
     Args:
         spark: the session.
         divided: clean tweets by the name of the split.
         report: `Splitting.described()`, and what else a reader wants to know.
         location: the folder.
     """
-    for name, frame in divided.items():
-        storage.replace_dataset(frame, storage.join(location, name))
-    storage.write_json(spark, storage.join(location, SPLITS_REPORT), report)
+    told = storage.join(location, SPLITS_REPORT)
+    storage.delete(spark, told)
+    for name in SPLIT_NAMES:
+        if name in divided:
+            storage.replace_dataset(divided[name], storage.join(location, name))
+        else:
+            storage.delete(spark, storage.join(location, name))
+    storage.write_json(spark, told, report)
 
 
 def read_report(spark: SparkSession, location: str) -> dict[str, Any]:

@@ -215,13 +215,17 @@ def delete(spark: SparkSession, location: str) -> None:
 def replace_dataset(frame: DataFrame, location: str) -> None:
     """Replace the Parquet folder `location` by `frame`; a job that dies half-way leaves the old one whole.
 
-    The rows are written beside it first, then the folders are exchanged.
+    The rows are written beside it first, then the folders are exchanged. What such a job had written beside it goes.
     """
     spark = frame.sparkSession
     fresh = f"{location.rstrip('/')}.new-{uuid.uuid4().hex[:8]}"
     try:
         filesystem, target = _resolve(spark, location)
         source = _path(spark, fresh)
+        if filesystem.exists(target.getParent()):
+            for status in filesystem.listStatus(target.getParent()):
+                if status.getPath().getName().startswith(f"{target.getName()}.new-"):
+                    filesystem.delete(status.getPath(), True)
         try:
             frame.write.parquet(fresh)
             filesystem.delete(target, True)
