@@ -59,8 +59,8 @@ def main(argv: list[str] | None = None) -> None:
             show(batches(consumer, args.kafka_topic, args.start, args.once), view, tally, args.limit)
     except KafkaError as error:
         raise kafka_clients.unreachable(args.kafka_bootstrap, error) from error
-    except KeyboardInterrupt:
-        if args.once:
+    except KeyboardInterrupt as ended:
+        if args.once or isinstance(ended, jobs.EndedBySignalError):
             raise
     except BrokenPipeError:  # the reader behind a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

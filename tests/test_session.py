@@ -1,9 +1,18 @@
-"""The session that the jobs share."""
+"""The session that the jobs share, and the end of a job by a signal."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import package
 import pytest
 from pyspark.sql import SparkSession
 
+from sentiment import jobs, progress
 from sentiment.session import loading, session
 
 
@@ -22,3 +31,37 @@ def test_a_second_session_of_a_process_may_send_the_package_again(spark: SparkSe
 def test_what_cannot_be_loaded_beside_is_told() -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_module"), loading("sentiment.no_such_module"):
         pass
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("in_a_thread", [False, True])
+def test_sigterm_ends_a_job_in_the_middle_of_spark_s_and_it_can_clear_up(
+    spark: SparkSession, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, in_a_thread: bool
+) -> None:
+    slow = spark.range(0, 80, 1, 80).selectExpr("java_method('java.lang.Thread', 'sleep', id * 0 + 500L) AS slept")
+    cleared: list[int] = []
+
+    def end() -> None:
+        while not spark.sparkContext.statusTracker().getActiveJobsIds():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def main() -> None:
+        progress.start_logging()
+        threading.Thread(target=end).start()
+        try:
+            with ThreadPoolExecutor(1) as beside:
+                if in_a_thread:
+                    beside.submit(slow.collect).result()
+                slow.collect()
+        finally:
+            cleared.append(spark.range(7).count())
+
+    begun, before = time.monotonic(), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        jobs.run(main)
+    assert (ended.value.code, cleared) == (143, [7])
+    assert time.monotonic() - begun < 10
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert capsys.readouterr().err == f"{Path(sys.argv[0]).name}: ended by SIGTERM\n"
+    assert caplog.records == []

@@ -1,6 +1,7 @@
 """The training jobs from end to end, on a real registry: what they register, log, write and refuse."""
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from second_way import SecondWay, walked
 
-from sentiment import datasets, evaluation, features, models, registry, tracking, training
+from sentiment import datasets, evaluation, features, jobs, models, registry, tracking, training
 from sentiment.drift import bins
 from sentiment.features import FOLD, HASH, FeatureTable
 from sentiment.gate import validation, versions
@@ -207,9 +208,11 @@ def test_a_version_that_cannot_be_read_back_is_not_left_in_the_registry(
 ) -> None:
     before = trained.versions("best")
     read_back = registry.read_back
+    meanwhile: list[list[str]] = []
 
     def broken(spark: SparkSession, name: str, *rest: Any) -> None:
         if name.endswith("-best"):
+            meanwhile.append(trained.versions("best"))
             raise DataError(f"{name} cannot be read back")
         read_back(spark, name, *rest)
 
@@ -217,6 +220,7 @@ def test_a_version_that_cannot_be_read_back_is_not_left_in_the_registry(
     with pytest.raises(DataError, match="best cannot be read back"):
         trained.again("--models", "logisticregression")
     assert trained.versions("best") == before
+    assert meanwhile == [before]  # a job that is killed meanwhile leaves none either
 
 
 def test_a_model_that_says_something_else_after_reading_back_is_refused(spark: SparkSession, trained: Trained) -> None:
@@ -226,7 +230,7 @@ def test_a_model_that_says_something_else_after_reading_back_is_refused(spark: S
         registry.scratch_folder(spark) as scratch,
         pytest.raises(DataError, match=r"scores 0\.\d+ where the fitted model gave 0\.123000"),
     ):
-        registry.read_back(spark, f"{PREFIX}-gbt", "1", wrong, scratch)
+        registry.read_back(spark, f"{PREFIX}-gbt", f"models:/{PREFIX}-gbt/1", wrong, scratch)
 
 
 def test_the_grid_is_searched_straight_from_raw_tweets(
@@ -323,6 +327,7 @@ def test_a_registry_that_is_away_is_named_before_anything_is_trained(
     with pytest.raises(DataError, match=f"--mlflow-uri {uri}: want an MLflow server or database"):
         train_and_log.main(["--data", str(trained.splits), "--output", str(tmp_path), "--mlflow-uri", uri])
     assert time.monotonic() - begun < 60
+    assert list(tmp_path.iterdir()) == []  # what an earlier training left there stays true
 
 
 def test_an_experiment_that_was_deleted_is_named(trained: Trained, tmp_path: Path) -> None:
@@ -343,14 +348,17 @@ def test_a_folder_that_holds_no_splits_is_named(tmp_path: Path) -> None:
         train_and_log.main(["--data", str(tmp_path)])
 
 
+@pytest.mark.parametrize("end", [RuntimeError("power cut"), jobs.EndedBySignalError(signal.SIGTERM)])
 def test_a_job_keeps_its_log_when_training_breaks(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: BaseException
 ) -> None:
     def broken(*_: Any) -> None:
-        raise RuntimeError("power cut")
+        raise end
 
     monkeypatch.setattr(features, "build", broken)
-    with pytest.raises(RuntimeError, match="power cut"):
+    with pytest.raises(type(end), match=str(end)):
         train_and_log.main(["--data", str(trained.splits), "--output", str(tmp_path), "--mlflow-uri", trained.uri])
-    assert json.loads((tmp_path / "run.json").read_text())["state"] == "failed"
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["state"] == "failed"
+    assert trained.client.get_run(run["run_id"]).info.status == "FAILED"
     assert "features ..." in (tmp_path / "training.log").read_text()

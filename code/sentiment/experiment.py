@@ -73,15 +73,20 @@ def train(spark: SparkSession, divided: dict[str, DataFrame], settings: Settings
         counting = beside.submit(splits.count_labels, divided)
         waking = beside.submit(features.wake_workers, spark)
         with steps.step("checking the output and the registry"):
-            storage.write_json(spark, storage.join(settings.output, "run.json"), {"state": "running"})
             client = tracking.connect(settings.mlflow_uri)
             ledger = open_ledger(client, settings.registered(registry.BEST), settings.ledger)
             ledger.check()
+            storage.write_json(spark, storage.join(settings.output, "run.json"), {"state": "running"})
     try:
         waking.result()
         _train(spark, divided, counting, settings, steps, work, client, ledger, results)
-    finally:
-        _leave_files(spark, settings, steps, work, results)
+    except BaseException:
+        try:
+            _leave_files(spark, settings, steps, work, results)
+        except Exception as error:  # noqa: BLE001  what ended the training is to be told, not this
+            log.warning("figures and log were not written to %s: %s", settings.output, tracking.java_line(error))
+        raise
+    _leave_files(spark, settings, steps, work, results)
     print(report.table(settings, results, steps), flush=True)
     if results.failed:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in results.failed.items())
@@ -183,32 +188,33 @@ class _Job:
         storage.upload_folder(self.spark, self.work / name, storage.join(self.settings.output, name))
         self.test_scores[name] = test
         self._write_scores()
-        version = self._register(name, run_id, source, test, "trained by one of the suite's training jobs")
+        registered = self.settings.registered(name)
+        with self.steps.step(f"{registered}: registering and reading back"):
+            why = "trained by one of the suite's training jobs"
+            version = registry.register(self.client, registered, run_id, source, self.tags, why)
+            try:
+                uri = f"models:/{registered}/{version}"
+                registry.read_back(self.spark, f"{registered} version {version}", uri, test, self.scratch)
+            except BaseException:
+                self.client.delete_model_version(registered, version)
+                raise
         return Logged(name, metrics, run_id, source, version)
 
     def register_best(self, results: Results, ledger: Ledger) -> None:
-        """The best by dev accuracy as `<name>-best`: nothing is left of it unless it could be read back."""
+        """The best by dev accuracy as `<name>-best`: the version that was read back as the classifier's, once more.
+
+        Only what could be read back becomes one: a job that is killed meanwhile leaves nothing unread under that name.
+        """
         best = max(results.logged, key=lambda logged: logged.metrics["dev_accuracy"])
         why = f"best of {len(results.logged)} by dev accuracy: {best.name}, {best.metrics['dev_accuracy']:.4f}"
-        test = self.test_scores[best.name]
         tags = {**self.tags, "classifier": best.name}
-        results.best_version = self._register(registry.BEST, best.run_id, best.source, test, why, tags)
-        results.best = best.name
         name = self.settings.registered(registry.BEST)
+        with self.steps.step(f"{name}: reading back and registering"):
+            uri = f"models:/{self.settings.registered(best.name)}/{best.version}"
+            registry.read_back(self.spark, name, uri, self.test_scores[best.name], self.scratch)
+            results.best_version = registry.register(self.client, name, best.run_id, best.source, tags, why)
+        results.best = best.name
         results.best_aliases = announce_best(self.client, name, results.best_version, ledger)
-
-    def _register(
-        self, suffix: str, run_id: str, source: str, test: Scores, why: str, tags: dict[str, str] | None = None
-    ) -> str:
-        name = self.settings.registered(suffix)
-        with self.steps.step(f"{name}: registering and reading back"):
-            version = registry.register(self.client, name, run_id, source, tags or self.tags, why)
-            try:
-                registry.read_back(self.spark, name, version, test, self.scratch)
-            except BaseException:
-                self.client.delete_model_version(name, version)
-                raise
-        return version
 
     def _write_scores(self) -> None:
         """The test rows' scores of every classifier so far, for paired comparisons."""
@@ -236,7 +242,7 @@ def _log_results(name: str, scores: Scores, profile: dict[str, Any], plots_folde
 
 def _leave_files(spark: SparkSession, settings: Settings, steps: Progress, work: Path, results: Results) -> None:
     """Put plots, figures and the log under the output, whatever became of the training."""
-    state = "finished" if results.best_version and not results.failed else "failed"
+    state = "finished" if results.best_aliases and not results.failed else "failed"
     summary = {
         "state": state,
         "steps": steps.steps,

@@ -79,34 +79,39 @@ def register(client: MlflowClient, name: str, run_id: str, source: str, tags: di
     return str(version.version)
 
 
-def read_back(spark: SparkSession, name: str, version: str, expected: Scores, scratch: str) -> None:
+def read_back(spark: SparkSession, what: str, uri: str, expected: Scores, scratch: str) -> None:
     """Load a version from the registry and score with it; DataError unless it says what the fitted model said.
 
     Odd texts (null, empty, a million characters, other scripts) must give finite probabilities too.
+
+    Args:
+        spark: the session.
+        what: the version's name in errors.
+        uri: models:/NAME/VERSION.
+        expected: what the fitted model said.
+        scratch: see `scratch_folder`.
     """
-    model = mlflow.spark.load_model(f"models:/{name}/{version}", dfs_tmpdir=scratch)
+    model = mlflow.spark.load_model(uri, dfs_tmpdir=scratch)
     known = list(zip(expected.texts[:SMOKE_ROWS], expected.probabilities[:SMOKE_ROWS], strict=False))
     rows: list[tuple[Any, ...]] = [(place, text) for place, (text, _) in enumerate(known)]
     rows += [(len(known) + place, text) for place, text in enumerate(ODD_TEXTS)]
     frame = spark.createDataFrame(rows, "place int, text string")
     scored = model.transform(frame)
     if scored.columns != ["place", "text", "prediction", "probability"]:
-        raise DataError(
-            f"{name} version {version}: want text → prediction, probability, got {', '.join(scored.columns)}"
-        )
+        raise DataError(f"{what}: want text → prediction, probability, got {', '.join(scored.columns)}")
     said = {
         row["place"]: row
         for row in scored.select("place", "prediction", vector_to_array(F.col("probability")).alias("p")).collect()
     }
     if len(said) != len(rows):
-        raise DataError(f"{name} version {version}: scored {len(said)} of {len(rows)} rows")
+        raise DataError(f"{what}: scored {len(said)} of {len(rows)} rows")
     for place, row in said.items():
         if not all(math.isfinite(value) for value in row["p"]) or row["prediction"] != float(row["p"][1] > row["p"][0]):
-            raise DataError(f"{name} version {version}: unusable scores {row['p']} for {str(rows[place][1])[:40]!r}")
+            raise DataError(f"{what}: unusable scores {row['p']} for {str(rows[place][1])[:40]!r}")
     for place, (text, score) in enumerate(known):
         if abs(said[place]["p"][1] - score) > SMOKE_TOLERANCE:
             raise DataError(
-                f"{name} version {version}: read back from the registry it scores {said[place]['p'][1]:.6f} "
+                f"{what}: read back from the registry it scores {said[place]['p'][1]:.6f} "
                 f"where the fitted model gave {score:.6f}, for {text[:40]!r}"
             )
 
