@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
@@ -258,10 +259,12 @@ def test_a_ledger_that_cannot_be_written_is_named_and_nothing_moves(place: Place
 
 
 @pytest.mark.parametrize(
-    "location", ["hdfs://name/ledger", "s3://bucket/x", "mlflow-artifacts:/ledger", "file://host/x"]
+    "location", ["hdfs://name/ledger", "s3://bucket/x", "mlflow-artifacts:/ledger", "file://host/x", "http://[x"]
 )
 def test_a_place_without_create_once_is_refused(place: Place, location: str) -> None:
-    with pytest.raises(DataError, match=f"--ledger: want a local folder or gs://BUCKET/FOLDER, found {location}"):
+    with pytest.raises(
+        DataError, match=re.escape(f"--ledger: want a local folder or gs://BUCKET/FOLDER, found {location}")
+    ):
         open_ledger(place.client, MODEL, location)
 
 

@@ -6,7 +6,7 @@ A location is a local path or a gs:// URI, as `folder_at` gives them.
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -40,13 +40,14 @@ class Entry:
 
 def folder_at(location: str, argument: str) -> str:
     """The folder as a local path or a gs:// URI; DataError, naming `argument`: nothing can be created once there."""
-    parts = urlsplit(location)
-    if parts.scheme == gs.GS and parts.netloc:
-        return location.rstrip("/")
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return str(Path(url2pathname(parts.path)))
-    if location and not parts.scheme:
-        return str(Path(location))
+    with suppress(ValueError):  # of a bracket that is not closed
+        parts = urlsplit(location)
+        if parts.scheme == gs.GS and parts.netloc:
+            return location.rstrip("/")
+        if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+            return str(Path(url2pathname(parts.path)))
+        if location and not parts.scheme:
+            return str(Path(location))
     raise DataError(f"{argument}: want a local folder or gs://BUCKET/FOLDER, found {location or 'nothing'}")
 
 

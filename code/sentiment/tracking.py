@@ -1,10 +1,14 @@
 """What a training run leaves in MLflow: a parent run, one child per classifier, and everything that explains it."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +22,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 import sentiment
 from sentiment import datasets, storage
 from sentiment.jobs import DataError, one_line
+
+LOCK_SECONDS = 60.0
 
 PATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -31,20 +38,60 @@ PATIENCE = {
 }
 
 
-def connect(uri: str) -> MlflowClient:
+def connect(uri: str, make: bool = True) -> MlflowClient:
     """Point MLflow at `uri` and make sure that runs and registry answer, before anything is trained.
 
     MLflow's own clients try again for minutes; here a server that is away is named within one.
+
+    Args:
+        uri: tracking server or database.
+        make: a database file that is not there is made; without, it is an error.
     """
     try:
-        found = client(uri)
-        found.search_experiments(max_results=1)
-        found.search_registered_models(max_results=1)
+        with _alone_at(uri, make):
+            found = client(uri)
+            found.search_experiments(max_results=1)
+            found.search_registered_models(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError, ImportError, ValueError) as error:
         raise DataError(
             f"--mlflow-uri {without_secrets(uri)}: want an MLflow server or database, found {brief(error)}"
         ) from error
     return found
+
+
+@contextmanager
+def _alone_at(uri: str, make: bool) -> Iterator[None]:
+    """Inside, no other process makes the tables of a database file: MLflow lets two of them fail. Servers are left out.
+
+    The folder is locked, so that no file is left beside the database. One that stands still meanwhile keeps nobody
+    waiting for longer than LOCK_SECONDS.
+    """
+    name = make_url(uri).database if uri.startswith("sqlite:") else None
+    if not name or name.startswith((":", "file:")):
+        yield
+        return
+    file = Path(name)
+    if not make and not file.exists():
+        raise FileNotFoundError(f"no file {file}")
+    if not file.exists():
+        file.touch()  # where this fails, MLflow would try for two minutes
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        until = time.monotonic() + LOCK_SECONDS
+        with contextlib.suppress(OSError):  # a file system without locks, or nothing to be gained by waiting
+            while not _locked(folder) and time.monotonic() < until:
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _locked(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def client(uri: str) -> MlflowClient:
@@ -57,14 +104,13 @@ def client(uri: str) -> MlflowClient:
 
 
 def without_secrets(uri: str) -> str:
-    """The URI without user name and password."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
+    """A URI, or a text that holds some, without user names and passwords."""
+    return re.sub(r"(?<=://)[^/?#\s]*@", "", uri)
 
 
 def brief(error: BaseException) -> str:
-    """An error's message as one short line."""
-    message = one_line(error)
+    """An error's message as one short line, without passwords."""
+    message = without_secrets(one_line(error))
     return message if len(message) <= 200 else f"{message[:200]} ..."
 
 

@@ -63,7 +63,7 @@ def promote(settings: Settings, steps: Progress, attempt: Try = fresh.run) -> Ou
             champion that changed meanwhile. Nothing was moved.
     """
     with steps.step("asking the registry and the ledger"):
-        client = tracking.connect(settings.mlflow_uri)
+        client = tracking.connect(settings.mlflow_uri, make=False)
         versions.check_model(client, settings.model)
         ledger = open_ledger(client, settings.model, settings.ledger)
         live = ledger.settle(record=not settings.dry_run)

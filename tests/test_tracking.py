@@ -1,0 +1,57 @@
+"""The registry is reached or named in one line, without passwords, and by two at once."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sentiment import tracking
+from sentiment.jobs import DataError
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://joe:secret@127.0.0.1:9", "http://127.0.0.1:9"),
+        ("postgresql+psycopg2://joe:se@cret@host/db", "postgresql+psycopg2://host/db"),
+        ("to http://joe:secret@a/b failed, https://c/@d", "to http://a/b failed, https://c/@d"),
+        ("http://[::1", "http://[::1"),
+        ("mail joe@example.org", "mail joe@example.org"),
+    ],
+)
+def test_passwords_are_not_shown(text: str, shown: str) -> None:
+    assert tracking.without_secrets(text) == shown
+    assert tracking.brief(ValueError(text)) == shown
+
+
+@pytest.mark.parametrize("uri", ["http://joe:secret@127.0.0.1:9", "http://[::1", "sqlite:////proc/x.db"])
+def test_a_registry_that_cannot_be_reached_is_one_line(uri: str) -> None:
+    with pytest.raises(DataError) as told:
+        tracking.connect(uri)
+    shown = uri.replace("joe:secret@", "")
+    assert str(told.value).startswith(f"--mlflow-uri {shown}: want an MLflow server or database, found ")
+    assert "secret" not in str(told.value)
+
+
+def test_who_only_asks_makes_no_database(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^--mlflow-uri sqlite:.*: want an MLflow server or database, found no file "):
+        tracking.connect(f"sqlite:///{tmp_path / 'new.db'}", make=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_make_a_database_together(tmp_path: Path) -> None:
+    code = "import sys; from sentiment import tracking; print(); sys.stdin.readline(); tracking.connect(sys.argv[1])"
+    command = [sys.executable, "-c", code, f"sqlite:///{tmp_path / 'new.db'}"]
+    pipe, cwd = subprocess.PIPE, Path(tracking.__file__).parent.parent
+    both = [subprocess.Popen(command, cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
+    for process in both:  # has loaded what it needs
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert [path.name for path in tmp_path.iterdir()] == ["new.db"]
