@@ -47,7 +47,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     progress.start_logging()
-    ledger = open_ledger(tracking.connect(args.mlflow_uri), args.model_name, args.ledger)
+    ledger = open_ledger(tracking.connect(args.mlflow_uri, make=False), args.model_name, args.ledger)
+    ledger.live()  # of a model that is not there nothing is to be written
     live = ledger.settle(record=not args.dry_run)
     to = choose(ledger, live, args.to)
     previous = ledger.before(to)
@@ -64,6 +65,8 @@ def choose(ledger: Ledger, live: str | None, wanted: str) -> str:
     """The version to go back to; DataError unless it was live before, is not live now and is still there."""
     known = ledger.entries()
     to = known[-1].previous if wanted == PREVIOUS and known else wanted
+    if wanted == PREVIOUS and live and to not in (None, PREVIOUS) and not ledger.aliases.exists(to):
+        to = ledger.before(live) or to  # further back than what is gone
     if to is None or to == PREVIOUS:
         raise DataError(
             f"--to {PREVIOUS}: want a version of {ledger.model} that was live before {named(live)}, found none"

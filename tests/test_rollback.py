@@ -92,6 +92,19 @@ def test_a_version_that_is_gone_is_told(place: Place) -> None:
     assert place.aliases()["champion"] == "3"
 
 
+def test_a_rollback_passes_over_what_is_gone(place: Place) -> None:
+    place.started("1", "2", "3")
+    place.client.delete_model_version(MODEL, "2")
+    roll_back(place)
+    assert place.aliases() == {"champion": "1"}
+
+
+def test_of_an_unknown_model_nothing_is_written(place: Place) -> None:
+    with pytest.raises(DataError, match="--model-name nonsense: want a registered model, found none"):
+        roll_back(place, "--model-name", "nonsense")
+    assert not Path(place.location).exists()
+
+
 def test_a_model_without_a_ledger_has_nothing_to_go_back_to(place: Place) -> None:
     with pytest.raises(DataError, match="live before no version, found none"):
         roll_back(place)

@@ -56,11 +56,19 @@ def to_text(entry: Entry) -> str:
 
 
 def from_text(text: str) -> Entry:
-    """The entry that `to_text` wrote; ValueError, KeyError or TypeError: it did not."""
+    """The entry that `to_text` wrote; ValueError, KeyError, TypeError or OverflowError: it did not."""
     content = json.loads(text)
     entry = Entry(**{name: content[_KEYS.get(name, name)] for name in Entry.__dataclass_fields__})
     moment(entry.time)
-    if not isinstance(entry.number, int) or entry.action not in ACTIONS or not isinstance(entry.owner, dict):
+    texts = entry.model, entry.by, entry.reason
+    versions = entry.from_version, entry.to_version, entry.previous
+    if not (
+        entry.action in ACTIONS
+        and all(isinstance(number, int) for number in (entry.number, entry.registered))
+        and all(isinstance(text, str) for text in texts)
+        and all(version is None or isinstance(version, str) for version in versions)
+        and all(isinstance(content, dict) for content in (entry.evidence, entry.owner))
+    ):
         raise ValueError("no entry of a ledger")
     return entry
 

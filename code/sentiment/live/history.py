@@ -166,8 +166,10 @@ def gate_line(evidence: dict[str, Any]) -> str:
         parts.append(f"accuracy {difference['accuracy']:+.4f} ({difference['low']:+.4f} to {difference['high']:+.4f})")
     rules = evidence.get("rules") or {}
     if rules:
-        passed = sum(rule.get("verdict") == "passed" for rule in rules.values())
-        parts.append(f"{passed} of {len(rules)} rules passed")
+        verdicts = [rule.get("verdict") for rule in rules.values()]
+        left_out = verdicts.count("left out")
+        told = f"{verdicts.count('passed')} of {len(verdicts) - left_out} rules passed"
+        parts.append(f"{told}, {left_out} left out" if left_out else told)
     if evidence.get("overruled"):
         parts.append(f"overruled: {', '.join(evidence['overruled'])}")
     return "; ".join(parts)

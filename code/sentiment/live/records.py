@@ -46,7 +46,7 @@ class Records:
             location = f"{self.folder}/{number:08d}.json"
             try:
                 found = entries.from_text(objects.read(location) or "")
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, OverflowError) as error:
                 raise DataError(f"--ledger {location}: want an entry of the ledger, found something else") from error
             if found.number != number:
                 raise DataError(f"--ledger {location}: want entry {number}, found entry {found.number}")
@@ -92,6 +92,10 @@ class Records:
             if objects.read(location) is None:
                 return None
             found = _read_object(location)
+            try:
+                entries.moment(found["time"])
+            except (ValueError, KeyError, TypeError, OverflowError) as error:
+                raise DataError(f"--ledger {location}: want an outcome and its time, found something else") from error
             if found.get("outcome") not in (MOVED, GONE):
                 raise DataError(f"--ledger {location}: want outcome moved or reverted, found something else")
             self._outcomes[number] = found
