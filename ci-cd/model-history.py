@@ -6,6 +6,7 @@ Exit 1: there is no answer, or there are such predictions.
 
 import argparse
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "code"))
@@ -33,23 +34,27 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=flags.moment,
         help="say what was live at this moment (ISO 8601; UTC without a zone; a date: its midnight)",
     )
-    what.add_argument("--check", help="Parquet folder of predictions to compare with the ledger (starts Spark)")
+    what.add_argument(
+        "--check", type=flags.path, help="Parquet folder of predictions to compare with the ledger (starts Spark)"
+    )
     parser.add_argument(
         "--grace-seconds",
-        type=arguments.whole(0),
+        type=arguments.whole(0, flags.MOST_INT),
         default=600,
         help="with --check: how long a version may still be used after it was live; "
         "more than the streams' reload interval",
     )
     parser.add_argument(
         "--max-lag-seconds",
-        type=arguments.whole(0),
+        type=arguments.whole(0, flags.MOST_INT),
         default=3600,
         help="with --check: how long a message may have waited before it was scored: ingest_time is its source's clock",
     )
     args = parser.parse_args(argv)
     if args.format == HTML and (args.at or not args.output):
         parser.error("--format html: want --output FILE and no --at with it")
+    if args.at and args.at > datetime.now(UTC):
+        parser.error(f"--at: want a moment that is not in the future, got {args.at.isoformat()}")
     if args.check and (args.format != TEXT or args.output):
         parser.error("--check: want neither --format nor --output with it")
     return args
@@ -58,7 +63,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     progress.start_logging()
-    client = tracking.connect(args.mlflow_uri)
+    client = tracking.connect(args.mlflow_uri, make=False)
     ledger = open_ledger(client, args.model_name, args.ledger)
     found = history.read(client, ledger, with_metrics=not args.check)
     if found.disagreement:
@@ -96,11 +101,13 @@ def write(text: str, output: Path | None) -> None:
 
 def check(found: History, predictions: str, grace_seconds: int, lag_seconds: int) -> None:
     """Compare predictions with the ledger and print what came of it."""
+    from sentiment import storage
     from sentiment.live import history_check
     from sentiment.session import session
 
     spark = session("model-history")
-    result = history_check.check(spark, found, predictions, grace_seconds, lag_seconds)
+    with storage.telling(f"--check {predictions}"):
+        result = history_check.check(spark, found, predictions, grace_seconds, lag_seconds)
     print(f"rows checked         {result.checked:>12,}")
     print(f"rows of other models {result.others:>12,}")
     print(f"rows unexplained     {result.unexplained:>12,}")

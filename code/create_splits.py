@@ -15,9 +15,12 @@ from sentiment.session import session
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = arguments.parser(__doc__)
-    parser.add_argument("--input", required=True, help="folder that preprocess.py wrote")
+    parser.add_argument("--input", type=arguments.path, required=True, help="folder that preprocess.py wrote")
     parser.add_argument(
-        "--output", required=True, help="folder for train/, dev/, test/ (Parquet, replaced) and splits.json"
+        "--output",
+        type=arguments.path,
+        required=True,
+        help="folder for train/, dev/, test/ (Parquet, replaced) and splits.json",
     )
     arguments.add_splits(parser)
     return parser.parse_args(argv)
@@ -31,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     with steps.step("starting Spark"):
         spark = session("create_splits")
     tweets = datasets.read_clean(spark, storage.join(args.input, datasets.TWEETS), "--input")
-    with steps.step(f"dividing {args.input}"):
+    with steps.step(f"dividing {args.input}"), storage.telling(f"--input {args.input}"):
         divided = splits.divide(tweets, splitting)
         counts = splits.count_labels(divided)
     with steps.step(f"writing {args.output}"):

@@ -16,10 +16,16 @@ from sentiment.session import session
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = arguments.parser(__doc__)
     parser.add_argument(
-        "--input", required=True, help="CSV file of raw tweets, or a folder: every .csv and .csv.gz below it is read"
+        "--input",
+        type=arguments.path,
+        required=True,
+        help="CSV file of raw tweets, or a folder: every .csv and .csv.gz below it is read",
     )
     parser.add_argument(
-        "--output", required=True, help="folder for tweets/, rejects/ (both Parquet, replaced) and data_report.json"
+        "--output",
+        type=arguments.path,
+        required=True,
+        help="folder for tweets/, rejects/ (both Parquet, replaced) and data_report.json",
     )
     arguments.add_contract(parser)
     return parser.parse_args(argv)
@@ -32,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     with steps.step("starting Spark"):
         spark = session("preprocess")
     files = raw_tweets.find_files(spark, args.input)
-    with steps.step(f"reading {len(files)} file(s) of {args.input}"):
+    with steps.step(f"reading {len(files)} file(s) of {args.input}"), storage.telling(f"--input {args.input}"):
         assessed = cleaning.assess(raw_tweets.read(spark, files)).persist()
         figures = cleaning.report(assessed)
     storage.write_json(spark, storage.join(args.output, datasets.REPORT), {**figures, "files": files})

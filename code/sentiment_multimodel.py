@@ -9,7 +9,7 @@ except ModuleNotFoundError:
         "sentiment_multimodel.py: the package 'sentiment' is missing: submit dist/sentiment_multimodel.py instead, "
         "or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-from sentiment import arguments, cleaning, jobs, raw_tweets, splits, training_arguments
+from sentiment import arguments, cleaning, jobs, raw_tweets, splits, storage, training_arguments
 from sentiment.progress import Progress, workplace
 from sentiment.session import loading, session
 
@@ -17,9 +17,12 @@ from sentiment.session import loading, session
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = arguments.parser(__doc__)
     parser.add_argument(
-        "--input", required=True, help="CSV of raw tweets: a file, or a folder whose .csv and .csv.gz are all read"
+        "--input",
+        type=arguments.path,
+        required=True,
+        help="CSV of raw tweets: a file, or a folder whose .csv and .csv.gz are all read",
     )
-    parser.add_argument("--output", required=True, help=arguments.OUTPUT_WITH_SPLITS_HELP)
+    parser.add_argument("--output", type=arguments.path, required=True, help=arguments.OUTPUT_WITH_SPLITS_HELP)
     training_arguments.add(parser)
     arguments.add_splits(parser)
     arguments.add_thinning(parser)
@@ -37,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
         from sentiment import experiment
 
         files = raw_tweets.find_files(spark, args.input)
-        with steps.step(f"reading {len(files)} file(s) of {args.input}"):
+        with steps.step(f"reading {len(files)} file(s) of {args.input}"), storage.telling(f"--input {args.input}"):
             assessed = cleaning.assess(raw_tweets.read(spark, files)).persist()
             cleaning.check(cleaning.report(assessed), arguments.contract(args), args.input)
         chosen = splits.thinned(cleaning.clean(assessed), args.sample_fraction, args.max_rows, args.seed)

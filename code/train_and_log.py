@@ -16,8 +16,8 @@ from sentiment.session import loading, session
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = arguments.parser(__doc__)
-    parser.add_argument("--data", required=True, help="folder that create_splits.py wrote")
-    parser.add_argument("--output", default="models/", help=arguments.OUTPUT_HELP)
+    parser.add_argument("--data", type=arguments.path, required=True, help="folder that create_splits.py wrote")
+    parser.add_argument("--output", type=arguments.path, default="models/", help=arguments.OUTPUT_HELP)
     training_arguments.add(parser)
     arguments.add_seed(parser)
     return parser.parse_args(argv)

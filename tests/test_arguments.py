@@ -26,6 +26,11 @@ MULTIMODEL = ["--input", "x", "--output", "y"]
         (["--max-rejected", "2"], "--max-rejected", "'2'"),
         (["--registered-model-name", "a/b"], "--registered-model-name", "'a/b'"),
         (["--seed", "x"], "--seed", "'x'"),
+        (["--seed", str(2**63)], "--seed", "<= 9223372036854775807"),
+        (["--max-rows", str(2**31)], "--max-rows", "<= 2147483647"),
+        (["--num-features", "5000000000"], "--num-features", "<= 2147483647"),
+        (["--input", ""], "--input", "want a path or a URI, got ''"),
+        (["--output", " "], "--output", "want a path or a URI"),
     ],
 )
 def test_an_argument_out_of_bounds_is_named_and_ends_with_2(

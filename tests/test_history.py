@@ -72,7 +72,11 @@ def test_spans_follow_one_another_with_their_figures(place: Place) -> None:
 
 EVIDENCE = {
     "difference": {"accuracy": 0.0123, "low": 0.001, "high": 0.02},
-    "rules": {"min-accuracy": {"verdict": "passed"}, "latency": {"verdict": "failed"}},
+    "rules": {
+        "min-accuracy": {"verdict": "passed"},
+        "latency": {"verdict": "failed"},
+        "loads": {"verdict": "left out"},
+    },
     "overruled": {"latency": "1.6 times"},
 }
 
@@ -84,7 +88,7 @@ def test_the_table_says_who_when_why_and_what_the_gate_found(place: Place) -> No
         *("1", "2026-11-20 12:00:00", "2026-11-20 13:00:00", "1", "first", "anna"),
         *("0.5156", "0.7656", "0.5000", "reason 1"),
     ]
-    gate = "gate: accuracy +0.0123 (+0.0010 to +0.0200); 1 of 2 rules passed; overruled: latency"
+    gate = "gate: accuracy +0.0123 (+0.0010 to +0.0200); 1 of 2 rules passed, 1 left out; overruled: latency"
     assert lines[3].strip() == gate
     assert re.split(r"\s{2,}", lines[4])[2] == "now"
 
@@ -161,6 +165,25 @@ def test_an_alias_that_says_something_else_is_told_on_stderr(place: Place, capsy
     assert len(place.ledger().entries()) == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("00000002.json", {"by": None}),
+        ("00000002.json", {"evidence": None}),
+        ("00000002.json", {"to": 2}),
+        ("00000002.json", {"time": "0001-01-01T00:00:00+05:00"}),
+        ("done/00000002.json", {"time": None}),
+        ("done/00000002.json", {"time": "noon"}),
+    ],
+)
+def test_a_damaged_ledger_is_told_in_one_line(place: Place, name: str, damage: dict[str, object]) -> None:
+    written(place, COURSE)
+    path = Path(place.location) / MODEL / name
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    with pytest.raises(DataError, match=rf"^--ledger {path}: want an (entry|outcome)[^\n]+, found something else$"):
+        ask(place)
+
+
 def test_an_empty_ledger_and_an_unknown_model_are_told(place: Place) -> None:
     with pytest.raises(DataError, match=f"--ledger .*: want entries of {MODEL}, found none"):
         ask(place)
@@ -174,8 +197,12 @@ def test_an_empty_ledger_and_an_unknown_model_are_told(place: Place) -> None:
         (["--format", "html"], "--output"),
         (["--format", "html", "--output", "x", "--at", "2026-11-20"], "--at"),
         (["--at", "yesterday"], "--at"),
+        (["--at", "2999-01-01"], "--at"),
         (["--check", "x", "--format", "json"], "--check"),
         (["--check", "x", "--grace-seconds", "-1"], "--grace-seconds"),
+        (["--check", "x", "--max-lag-seconds", "99999999999999"], "--max-lag-seconds"),
+        (["--check", ""], "--check"),
+        (["--at", "0001-01-01T00:00:00+05:00"], "--at"),
     ],
 )
 def test_arguments_that_do_not_fit_end_with_2(
@@ -278,6 +305,11 @@ def test_the_check_ends_with_0_or_names_the_rows_and_ends_with_1(
     with pytest.raises(DataError, match=f"--check {predictions}: 1 of 3 rows of {MODEL} name a version that no entry"):
         ask(place, "--check", predictions)
     assert "id forged, kafka:tweets/0/forged: version 2 at" in capsys.readouterr().out
+    damaged = next((tmp_path / "predictions").rglob("*.parquet"))
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    damaged.with_name(f".{damaged.name}.crc").unlink()
+    with pytest.raises(DataError, match=rf"^--check {predictions}: .*is not a Parquet file"):
+        ask(place, "--check", predictions)
 
 
 @pytest.mark.spark

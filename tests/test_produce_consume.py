@@ -349,6 +349,7 @@ def test_neither_script_loads_spark_or_mlflow() -> None:
         (b"2,5,,,,plain", Tweet("5", "plain", None)),
         (b'"3","1","","","","unknown target"', None),
         (b'"0","1","","","","  "', None),
+        (b'"0","1","","","","goes on', None),
         (b'"0","1","","","text"', None),
         (b'"target","id","date","flag","user","text"', None),
         (b'"0","1","","","","' + b"y" * 200_000 + b'"', Tweet("1", "y" * 200_000, 0.0)),

@@ -1,7 +1,10 @@
 """Raw tweets: every line is read or rejected with its reason, whatever its encoding."""
 
+import gzip
+import re
 from pathlib import Path
 
+import preprocess
 import pytest
 from conftest import WriteTweets
 from pyspark.sql import SparkSession
@@ -27,6 +30,9 @@ def test_targets_become_labels_and_what_is_unusable_gets_its_reason(spark: Spark
         '"4","6","d","q"',
         '"4","7","d","q","u","one","too many"',
         "no tweet at all",
+        '"4","8","d","q","u","one line',
+        'and another"',
+        '"4","9","d","q","u","\t\u00a0\u3000"',
         "",
     ]
     path = tmp_path / "t.csv"
@@ -38,8 +44,8 @@ def test_targets_become_labels_and_what_is_unusable_gets_its_reason(spark: Spark
         (None, "happy", 1.0),
         (None, 'sad, "very" sad', 0.0),
     ]
-    assert [reason for reason, _, _ in read(spark, path)].count("columns") == 3
-    assert [reason for reason, _, _ in read(spark, path)].count("text") == 1
+    assert [reason for reason, _, _ in read(spark, path)].count("columns") == 5
+    assert [reason for reason, _, _ in read(spark, path)].count("text") == 2
 
 
 def test_utf_8_and_latin_1_are_told_apart_line_by_line(spark: SparkSession, tmp_path: Path) -> None:
@@ -85,3 +91,46 @@ def test_every_csv_below_a_folder_is_read_but_no_sample_among_real_tweets(
 def test_a_path_without_files_is_named(spark: SparkSession, tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"nowhere.*: want a CSV file or a folder that holds one, found nothing"):
         raw_tweets.find_files(spark, str(tmp_path / name))
+
+
+MANY = "".join(f'"{place % 2 * 4}","{place}","d","q","u","tweet {place * 7919}"\n' for place in range(400)).encode()
+
+
+@pytest.mark.parametrize("name", ["a[1].csv", "a{1}.csv", "dir[2]/a?.csv", "a b ünï%20#.csv", "a\\*.csv"])
+def test_a_name_is_no_pattern(spark: SparkSession, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(MANY)
+    for asked in {path, path.parent, tmp_path}:
+        assert raw_tweets.read(spark, raw_tweets.find_files(spark, str(asked))).count() == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("cut.csv.gz", gzip.compress(MANY)[:1000]), ("plain.csv.gz", MANY), ("a:b.csv", MANY), ("_a.csv", MANY)],
+)
+def test_a_file_that_cannot_be_read_is_told_in_one_line(
+    spark: SparkSession, tmp_path: Path, name: str, content: bytes
+) -> None:
+    assert spark.version
+    (tmp_path / name).write_bytes(content)
+    asked = tmp_path / name if name.startswith("_") else tmp_path
+    with pytest.raises(DataError, match=rf"^(--input|cannot read) {re.escape(str(asked))}: .+$"):
+        preprocess.main(["--input", str(asked), "--output", str(tmp_path / "clean")])
+
+
+@pytest.mark.parametrize("name", ["a.txt", "sentiment140/sample_100.csv"])
+def test_a_file_asked_for_by_name_is_read_however_that_is_spelled(
+    spark: SparkSession, write_tweets: WriteTweets, name: str
+) -> None:
+    path = write_tweets([("0", "x")], name)
+    for spelled in (str(path), path.as_uri(), f"{path.parent}/../{path.parent.name}//{path.name}"):
+        assert len(raw_tweets.find_files(spark, spelled)) == 1, spelled
+    with pytest.raises(DataError, match=r"want files named \*\.csv or \*\.csv\.gz, found none"):
+        raw_tweets.find_files(spark, str(path.parent))
+
+
+def test_a_link_back_is_followed_once(spark: SparkSession, write_tweets: WriteTweets, tmp_path: Path) -> None:
+    write_tweets([("0", "x")], "a/t.csv")
+    (tmp_path / "a" / "back").symlink_to("..")
+    assert len(raw_tweets.find_files(spark, str(tmp_path))) == 1

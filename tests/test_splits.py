@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import splits
+from sentiment import splits, storage
 from sentiment.datasets import DEV, SPLIT_NAMES, SPLITS_REPORT, TEST
 from sentiment.gate import validation
 from sentiment.jobs import DataError
@@ -93,3 +93,12 @@ def test_splits_that_were_replaced_in_part_are_refused_until_they_are_whole(
         validation.read(spark, folder)
     splits.write(spark, {TEST: rows}, report, folder)
     assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".crc") == [SPLITS_REPORT, TEST]
+
+
+def test_a_folder_that_another_job_put_there_meanwhile_stays_as_it_is(spark: SparkSession, tmp_path: Path) -> None:
+    for name in ("tweets", "tweets.new-1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"part-{name}").touch()
+    ours, theirs = (storage._path(spark, f"{tmp_path}/{name}") for name in ("tweets.new-1", "tweets"))
+    assert not storage._renamed(spark, ours, theirs)
+    assert [path.name for path in (tmp_path / "tweets").iterdir()] == ["part-tweets"]

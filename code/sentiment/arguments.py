@@ -5,8 +5,10 @@ import os
 from collections.abc import Callable, Sequence
 
 from sentiment.cleaning import Contract
+from sentiment.flags import MOST_INT
 from sentiment.flags import fraction as fraction
 from sentiment.flags import parser as parser
+from sentiment.flags import path as path
 from sentiment.flags import ratio as ratio
 from sentiment.flags import share as share
 from sentiment.flags import whole as whole
@@ -97,7 +99,7 @@ def add_thinning(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-rows",
-        type=whole(0),
+        type=whole(0, MOST_INT),
         default=0,
         help="use that many rows at most, half of each label, chosen by hash; 0: all",
     )

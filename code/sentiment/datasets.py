@@ -20,9 +20,11 @@ DEV, TEST = SPLIT_NAMES[1:]
 
 def read_clean(spark: SparkSession, location: str, argument: str) -> DataFrame:
     """Clean tweets (id, text, label) from a Parquet folder; `argument` names the flag in errors."""
+    wanted = f"{argument}: want a Parquet folder of clean tweets at {location}"
     if not storage.list_files(spark, location):
-        raise DataError(f"{argument}: want a Parquet folder of clean tweets at {location}, found nothing")
-    frame = spark.read.parquet(location)
+        raise DataError(f"{wanted}, found nothing")
+    with storage.telling(wanted):
+        frame = spark.read.parquet(storage.literal(location))
     found: dict[str, Any] = dict(frame.dtypes)
     if any(found.get(column) != kind for column, kind in CLEAN_SCHEMA.items()):
         wanted = ", ".join(f"{column} {kind}" for column, kind in CLEAN_SCHEMA.items())

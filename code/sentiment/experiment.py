@@ -115,7 +115,7 @@ def _train(
     }
     with tracking.parent_run(settings.experiment, params, tags) as run, registry.scratch_folder(spark) as scratch:
         results.experiment_id, results.run_id = run.info.experiment_id, run.info.run_id
-        with steps.step("counting the splits"):
+        with steps.step("counting the splits"), storage.telling(f"cannot read {settings.input}"):
             counts = counting.result()
             mlflow.log_params({f"rows_{name}": sum(labels.values()) for name, labels in counts.items()})
             digest = tracking.log_input(client, results.run_id, divided["train"], settings.input, "training")

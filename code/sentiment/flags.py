@@ -5,6 +5,9 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+MOST_INT, MOST_LONG = 2**31 - 1, 2**63 - 1
+"""What Java's whole numbers hold."""
+
 
 class _Help(argparse.HelpFormatter):
     """Help that ends with the flag's default, for flags that have one to show."""
@@ -19,16 +22,24 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=description, allow_abbrev=False, formatter_class=_Help)
 
 
-def whole(least: int, most: float = math.inf) -> Callable[[str], int]:
-    """A type for whole numbers of at least `least` and at most `most`."""
-    wanted = f"a whole number >= {least}" if most == math.inf else f"a whole number from {least} to {most}"
+def whole(least: int, most: int = MOST_LONG) -> Callable[[str], int]:
+    """A type for whole numbers from `least` to `most`."""
 
     def parse(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"want {wanted}, got {text!r}")
-        return int(text)
+        if text.isdecimal() and least <= int(text) <= most:
+            return int(text)
+        too_large = text.isdecimal() and int(text) > most
+        wanted = f"from {least} to {most}" if most != MOST_LONG or too_large else f">= {least}"
+        raise argparse.ArgumentTypeError(f"want a whole number {wanted}, got {text!r}")
 
     return parse
+
+
+def path(text: str) -> str:
+    """A path or a URI."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"want a path or a URI, got {text!r}")
+    return text
 
 
 def share(text: str) -> float:
@@ -55,9 +66,9 @@ def moment(text: str) -> datetime:
     """A moment in ISO 8601; without a zone it is UTC."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"want a moment like 2026-11-21T08:30:00Z or a date, got {text!r}") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _number(text: str, wanted: str, fits: Callable[[float], bool]) -> float:

@@ -25,14 +25,18 @@ _HIGH = "[\x80-\xff]"
 
 
 def find_files(spark: SparkSession, location: str) -> list[str]:
-    """The raw CSV files at `location`: that file itself, or every .csv and .csv.gz below a folder.
+    """The raw CSV files at `location`: that file itself, whatever its name, or every .csv and .csv.gz below a folder.
 
-    A generated sample dropped among real tweets (sentiment140/sample_*) is input for a stream, never for training.
+    A generated sample dropped among real tweets (sentiment140/sample_*) is input for a stream, never for training,
+    unless it is asked for by its own name.
     """
     files = storage.list_files(spark, location)
     if not files:
         raise DataError(f"--input {location}: want a CSV file or a folder that holds one, found nothing")
-    if not (len(files) == 1 and files[0].rstrip("/").endswith(location.rstrip("/"))):
+    if storage.is_file(spark, location):
+        if files[0].rpartition("/")[2].startswith((".", "_")):
+            raise DataError(f"--input {location}: want a name without leading . or _, which Spark takes for hidden")
+    else:
         files = [file for file in files if file.lower().endswith(SUFFIXES)]
         files = [file for file in files if not re.search(r"/sentiment140/sample_[^/]*$", file)]
     if not files:
@@ -42,7 +46,11 @@ def find_files(spark: SparkSession, location: str) -> list[str]:
 
 def read(spark: SparkSession, files: list[str]) -> DataFrame:
     """Raw tweets as columns raw (the line), reason (null: usable), id, text (strings) and label (0.0, 1.0, null)."""
-    lines = spark.read.text(files).select(decoded(F.col("value")).alias("raw")).where(readable(F.col("raw")))
+    lines = (
+        spark.read.text([storage.literal(file) for file in files])
+        .select(decoded(F.col("value")).alias("raw"))
+        .where(readable(F.col("raw")))
+    )
     parsed = F.from_csv("raw", _SCHEMA, {"quote": '"', "escape": '"', "columnNameOfCorruptRecord": "corrupt"})
     rows = lines.select("raw", parsed.alias("tweet")).select("raw", "tweet.*")
     target = F.trim("target")
@@ -62,8 +70,10 @@ def csv_columns(line: str) -> list[str]:
 
 def _reason(target: Column) -> Column:
     known = F.coalesce(target.isin(NEGATIVE, NEUTRAL, POSITIVE), F.lit(False))
+    quotes = F.length("raw") - F.length(F.replace("raw", F.lit('"')))
+    goes_on = quotes % 2 == 1  # in the next line, which is read as one of its own
     return (
-        F.when(F.col("corrupt").isNotNull(), WRONG_COLUMNS)
+        F.when(F.col("corrupt").isNotNull() | goes_on, WRONG_COLUMNS)
         .when(~known, WRONG_TARGET)
         .when(~readable(F.col("text")), NO_TEXT)
         .when(target == NEUTRAL, IS_NEUTRAL)

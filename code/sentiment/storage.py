@@ -1,6 +1,8 @@
 """Files and folders behind URIs (local, `gs://`, `hdfs://`), all through Hadoop's FileSystem as Spark sees it."""
 
 import json
+import os
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -9,10 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from sentiment.jobs import DataError, one_line
 from sentiment.objects import write_whole_locally
+
+
+@contextmanager
+def telling(task: str) -> Iterator[None]:
+    """What Spark, Hadoop or the system cannot do inside becomes a DataError: the task, then why."""
+    try:
+        yield
+    except (Py4JJavaError, PySparkException, OSError) as error:
+        raise DataError(f"{task}: {first_line(error)}") from error
 
 
 def join(base: str, *parts: str) -> str:
@@ -23,33 +35,44 @@ def join(base: str, *parts: str) -> str:
 def list_files(spark: SparkSession, location: str) -> list[str]:
     """Every file at `location` (a file, a folder with all below it, or a glob), sorted; empty if there is none.
 
-    Hidden files (a leading `.` or `_`, Hadoop's convention) inside folders are left out.
+    Hidden files (a leading `.` or `_`, Hadoop's convention) inside folders are left out. A folder that links lead to
+    more than once is looked into once.
     """
     files: list[str] = []
-    try:
+    seen: set[str] = set()
+    with telling(f"cannot read {location}"):
         filesystem, path = _resolve(spark, location)
-        for status in filesystem.globStatus(path) or []:
+        there = filesystem.exists(path)
+        for status in [filesystem.getFileStatus(path)] if there else filesystem.globStatus(path) or []:
             if status.isFile():
                 files.append(status.getPath().toString())
             else:
-                _walk(filesystem, status.getPath(), files)
-    except Py4JJavaError as error:
-        raise DataError(f"cannot read {location}: {first_line(error)}") from error
+                _walk(filesystem, status.getPath(), files, seen)
     return sorted(files)
+
+
+def literal(path: str) -> str:
+    """A path for Spark's readers, which take brackets, braces and the like for a pattern."""
+    return re.sub(r"([\\{}\[\]*?])", r"\\\1", path)
+
+
+def is_file(spark: SparkSession, location: str) -> bool:
+    """Whether there is a file, not a folder, at `location`."""
+    with telling(f"cannot read {location}"):
+        filesystem, path = _resolve(spark, location)
+        return bool(filesystem.exists(path) and filesystem.getFileStatus(path).isFile())
 
 
 def exists(spark: SparkSession, location: str) -> bool:
     """Whether there is a file or folder at `location`."""
-    try:
+    with telling(f"cannot read {location}"):
         filesystem, path = _resolve(spark, location)
         return bool(filesystem.exists(path))
-    except Py4JJavaError as error:
-        raise DataError(f"cannot read {location}: {first_line(error)}") from error
 
 
 def read_text(spark: SparkSession, location: str) -> str:
     """The UTF-8 text of one small file."""
-    try:
+    with telling(f"cannot read {location}"):
         filesystem, path = _resolve(spark, location)
         if _is_local(filesystem):
             return Path(path.toUri().getPath()).read_text(encoding="utf-8")
@@ -58,21 +81,17 @@ def read_text(spark: SparkSession, location: str) -> str:
             return bytes(spark._jvm.org.apache.commons.io.IOUtils.toByteArray(stream)).decode("utf-8")  # type: ignore[union-attr]
         finally:
             stream.close()
-    except (Py4JJavaError, OSError) as error:
-        raise DataError(f"cannot read {location}: {first_line(error)}") from error
 
 
 def write_text(spark: SparkSession, location: str, text: str) -> None:
     """Replace one small file by `text` in UTF-8."""
-    try:
+    with telling(f"cannot write {location}"):
         filesystem, path = _resolve(spark, location)
         stream = filesystem.create(path, True)
         try:
             stream.write(bytearray(text.encode("utf-8")))
         finally:
             stream.close()
-    except Py4JJavaError as error:
-        raise DataError(f"cannot write {location}: {first_line(error)}") from error
 
 
 def write_json(spark: SparkSession, location: str, content: Any) -> None:
@@ -82,18 +101,14 @@ def write_json(spark: SparkSession, location: str, content: Any) -> None:
 
 def create_text(spark: SparkSession, location: str, text: str) -> bool:
     """Write one small file that nobody wrote before, whole or not at all; False: there is one already."""
-    try:
+    with telling(f"cannot write {location}"):
         return _write_whole(spark, location, text, overwrite=False)
-    except (Py4JJavaError, OSError) as error:
-        raise DataError(f"cannot write {location}: {first_line(error)}") from error
 
 
 def replace_text(spark: SparkSession, location: str, text: str) -> None:
     """Replace one small file; a reader finds the old text or the new one, never a part."""
-    try:
+    with telling(f"cannot write {location}"):
         _write_whole(spark, location, text, overwrite=True)
-    except (Py4JJavaError, OSError) as error:
-        raise DataError(f"cannot write {location}: {first_line(error)}") from error
 
 
 def remove_orphaned_checksums(spark: SparkSession, folder: str) -> None:
@@ -101,7 +116,7 @@ def remove_orphaned_checksums(spark: SparkSession, folder: str) -> None:
 
     Whoever deletes a file of a checkpoint by hand leaves one behind.
     """
-    try:
+    with telling(f"cannot read {folder}"):
         filesystem, path = _resolve(spark, folder)
         if not filesystem.exists(path):
             return
@@ -110,69 +125,57 @@ def remove_orphaned_checksums(spark: SparkSession, folder: str) -> None:
         for name in names:
             if name.startswith(".") and name.endswith(".crc") and name[1:-4] not in names:
                 raw.delete(_path(spark, join(folder, name)), False)
-    except Py4JJavaError as error:
-        raise DataError(f"cannot read {folder}: {first_line(error)}") from error
 
 
 def statuses(spark: SparkSession, folder: str) -> dict[str, tuple[int, int]]:
     """Length in bytes and modification time in ms of every file right below `folder`, by name; hidden ones left out."""
-    try:
+    with telling(f"cannot read {folder}"):
         filesystem, path = _resolve(spark, folder)
         if not filesystem.exists(path):
             return {}
         found = [status for status in filesystem.listStatus(path) if status.isFile()]
         named = {status.getPath().getName(): (status.getLen(), status.getModificationTime()) for status in found}
-    except Py4JJavaError as error:
-        raise DataError(f"cannot read {folder}: {first_line(error)}") from error
     return {name: values for name, values in named.items() if not name.startswith((".", "_"))}
 
 
 def status(spark: SparkSession, location: str) -> tuple[int, int] | None:
     """Length in bytes and modification time in ms of one file; None if it is not there."""
-    try:
+    with telling(f"cannot read {location}"):
         filesystem, path = _resolve(spark, location)
         if not filesystem.exists(path):
             return None
         found = filesystem.getFileStatus(path)
         return found.getLen(), found.getModificationTime()
-    except Py4JJavaError as error:
-        raise DataError(f"cannot read {location}: {first_line(error)}") from error
 
 
 def folders(spark: SparkSession, folder: str) -> list[str]:
     """Names of the folders right below `folder`, sorted; none if it is not there."""
-    try:
+    with telling(f"cannot read {folder}"):
         filesystem, path = _resolve(spark, folder)
         if not filesystem.exists(path):
             return []
         return sorted(found.getPath().getName() for found in filesystem.listStatus(path) if found.isDirectory())
-    except Py4JJavaError as error:
-        raise DataError(f"cannot read {folder}: {first_line(error)}") from error
 
 
 def move(spark: SparkSession, source: str, target: str) -> None:
     """Move one file, over whatever lies at the target."""
-    try:
+    with telling(f"cannot write {target}"):
         filesystem, destination = _resolve(spark, target)
         filesystem.mkdirs(destination.getParent())
         filesystem.delete(destination, False)
         moved = filesystem.rename(_path(spark, source), destination)
-    except Py4JJavaError as error:
-        raise DataError(f"cannot write {target}: {first_line(error)}") from error
     if not moved:
         raise DataError(f"cannot write {target}: {source} could not be renamed to it")
 
 
 def upload_folder(spark: SparkSession, folder: Path, location: str) -> None:
     """Replace the folder `location` by a copy of the local `folder`."""
-    try:
+    with telling(f"cannot write {location}"):
         filesystem, target = _resolve(spark, location)
         filesystem.delete(target, True)
         _, source = _resolve(spark, folder.resolve().as_uri())
         filesystem.mkdirs(target.getParent())
         filesystem.copyFromLocalFile(False, True, source, target)
-    except Py4JJavaError as error:
-        raise DataError(f"cannot write {location}: {first_line(error)}") from error
 
 
 @contextmanager
@@ -199,27 +202,27 @@ def is_local(spark: SparkSession, location: str) -> bool:
 
 def download_folder(spark: SparkSession, location: str, folder: Path) -> None:
     """Copy the folder `location` to a new local `folder`."""
-    try:
+    with telling(f"cannot read {location}"):
         filesystem, source = _resolve(spark, location)
         filesystem.copyToLocalFile(False, source, _path(spark, folder.resolve().as_uri()), True)
-    except Py4JJavaError as error:
-        raise DataError(f"cannot read {location}: {first_line(error)}") from error
 
 
 def delete(spark: SparkSession, location: str) -> None:
     """Remove a file or a folder with all below it; nothing there is no error."""
-    filesystem, path = _resolve(spark, location)
-    filesystem.delete(path, True)
+    with telling(f"cannot write {location}"):
+        filesystem, path = _resolve(spark, location)
+        filesystem.delete(path, True)
 
 
 def replace_dataset(frame: DataFrame, location: str) -> None:
-    """Replace the Parquet folder `location` by `frame`; a job that dies half-way leaves the old one whole.
+    """Replace the Parquet folder `location` by `frame`, which is written beside it first.
 
-    The rows are written beside it first, then the folders are exchanged. What such a job had written beside it goes.
+    A job that dies while it writes leaves the old folder whole; the next one removes what it had written. One that dies
+    between removing the old folder and renaming the new one leaves none. Of two that write at once, one fails.
     """
     spark = frame.sparkSession
     fresh = f"{location.rstrip('/')}.new-{uuid.uuid4().hex[:8]}"
-    try:
+    with telling(f"cannot write {location}"):
         filesystem, target = _resolve(spark, location)
         source = _path(spark, fresh)
         if filesystem.exists(target.getParent()):
@@ -229,20 +232,29 @@ def replace_dataset(frame: DataFrame, location: str) -> None:
         try:
             frame.write.parquet(fresh)
             filesystem.delete(target, True)
-            renamed = filesystem.rename(source, target)
+            renamed = _renamed(spark, source, target)
         finally:
             filesystem.delete(source, True)
-    except Py4JJavaError as error:
-        raise DataError(f"cannot write {location}: {first_line(error)}") from error
     if not renamed:
-        raise DataError(f"cannot write {location}: the finished folder {fresh} could not be renamed to it")
+        raise DataError(f"cannot write {location}: want it for this job alone, found that another wrote it meanwhile")
+
+
+def _renamed(spark: SparkSession, source: Any, target: Any) -> bool:
+    """Rename a folder; False: it could not be, or another lies there by now, into which Hadoop puts this one."""
+    filesystem = target.getFileSystem(spark._jsc.hadoopConfiguration())
+    renamed = bool(filesystem.rename(source, target))
+    inside = _path(spark, join(target.toString(), source.getName()))
+    if not filesystem.exists(inside):
+        return renamed
+    filesystem.delete(inside, True)
+    return False
 
 
 def first_line(error: BaseException) -> str:
     """An error as one line; of one that comes from Java the innermost message, without its stack."""
-    if not isinstance(error, Py4JJavaError):
+    cause = error.java_exception if isinstance(error, Py4JJavaError) else getattr(error, "_origin", None)
+    if cause is None:
         return one_line(error)
-    cause = error.java_exception
     while cause.getCause() is not None:
         cause = cause.getCause()
     message = cause.getMessage() or cause.getClass().getSimpleName()
@@ -273,7 +285,12 @@ def _is_local(filesystem: Any) -> bool:
     return bool(filesystem.getUri().getScheme() == "file")
 
 
-def _walk(filesystem: Any, folder: Any, files: list[str]) -> None:
+def _walk(filesystem: Any, folder: Any, files: list[str], seen: set[str]) -> None:
+    if _is_local(filesystem):
+        real = os.path.realpath(folder.toUri().getPath())
+        if real in seen:
+            return
+        seen.add(real)
     for status in filesystem.listStatus(folder):
         path = status.getPath()
         if path.getName().startswith((".", "_")):
@@ -281,7 +298,7 @@ def _walk(filesystem: Any, folder: Any, files: list[str]) -> None:
         if status.isFile():
             files.append(path.toString())
         else:
-            _walk(filesystem, path, files)
+            _walk(filesystem, path, files, seen)
 
 
 def _resolve(spark: SparkSession, location: str) -> tuple[Any, Any]:

@@ -129,8 +129,8 @@ def statistics(text: str, tokens_column: str) -> list[str]:
 
 
 def readable(text: Column) -> Column:
-    """Whether a text holds anything but white space; null is not readable."""
-    return F.coalesce(F.trim(text) != "", F.lit(False))
+    """Whether a text holds anything but white space, Unicode's included; null is not readable."""
+    return F.coalesce(text.rlike(r"(?U)\S"), F.lit(False))
 
 
 def _replaced(text: str, pattern: str, by: str) -> str:

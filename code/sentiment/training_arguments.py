@@ -51,7 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--num-features",
-        type=flags.whole(1),
+        type=flags.whole(1, flags.MOST_INT),
         default=131_072,
         help="how many unigrams and bigrams to keep, the most frequent",
     )
@@ -61,7 +61,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--enable-cv", action="store_true", help="search a grid per classifier with Spark's CrossValidator"
     )
-    parser.add_argument("--cv-folds", type=flags.whole(2), default=2, help="folds of the CrossValidator")
+    parser.add_argument(
+        "--cv-folds", type=flags.whole(2, flags.MOST_INT), default=2, help="folds of the CrossValidator"
+    )
     parser.add_argument(
         "--enable-caching",
         action="store_true",

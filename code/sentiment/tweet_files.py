@@ -98,7 +98,8 @@ def _from_csv(line: str) -> Tweet | None:
         row = next(csv.reader([line]))
     except csv.Error:
         return None
-    if len(row) != COLUMNS or row[0].strip() not in LABELS or not row[5].strip():
+    goes_on = line.count('"') % 2 == 1  # in the next line, which is read as one of its own
+    if goes_on or len(row) != COLUMNS or row[0].strip() not in LABELS or not row[5].strip():
         return None
     return Tweet(_identity(row[1].strip(), row[5]), row[5], LABELS[row[0].strip()])
 

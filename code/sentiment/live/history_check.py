@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -75,10 +74,9 @@ def check(spark: SparkSession, history: History, predictions: str, grace_seconds
 def _read(spark: SparkSession, predictions: str) -> DataFrame:
     if not storage.list_files(spark, predictions):
         raise DataError(f"--check {predictions}: want a Parquet folder of predictions, found nothing")
-    try:
-        frame = spark.read.parquet(predictions)
-    except AnalysisException as error:
-        raise DataError(f"--check {predictions}: want Parquet: {storage.first_line(error)[:200]}") from error
+    known = storage.literal(predictions) if storage.exists(spark, predictions) else predictions
+    with storage.telling(f"--check {predictions}: want Parquet"):
+        frame = spark.read.parquet(known)
     found = dict(frame.dtypes)
     wrong = [f"{name} {kind}" for name, kind in COLUMNS.items() if found.get(name) != kind]
     if wrong:
