@@ -23,6 +23,7 @@ except ModuleNotFoundError:
     ) from None
 from sentiment import arguments, flags, jobs, objects, progress
 from sentiment.gate.settings import TRIAL_SECONDS, Limits, Settings
+from sentiment.jobs import DataError
 
 if TYPE_CHECKING:
     from sentiment.gate.decision import Outcome
@@ -48,7 +49,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--reason", help="why, for the ledger; --approve wants one")
     parser.add_argument("--dry-run", action="store_true", help="decide, and write and move nothing but --card")
-    parser.add_argument("--card", help="local folder to write the model card to as well")
+    parser.add_argument("--card", type=_local, help="local folder to write the model card to as well")
     parser.add_argument(
         "--verdict",
         help="object to write the decision to as JSON, a local path or gs://: promoted, challenger, champion (the "
@@ -58,7 +59,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--trial-seconds",
         type=flags.whole(1),
         default=TRIAL_SECONDS,
-        help="after which the scoring process is stopped, and the rule loads fails",
+        help="after which the scoring process is stopped; a challenger that it is busy with fails the rule loads",
     )
     args = parser.parse_args(argv)
     args.reason = (args.reason or "").strip()
@@ -100,6 +101,12 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         default=limits.max_latency_ratio,
         help="95th percentile of the time for a batch of 1,000 rows, over the champion's",
     )
+
+
+def _local(text: str) -> str:
+    if not text.strip() or "://" in text:
+        raise argparse.ArgumentTypeError(f"want a local folder, got {text!r}")
+    return text
 
 
 def _difference(text: str) -> float:
@@ -177,17 +184,27 @@ def decided(outcome: "Outcome", dry_run: bool, lines: list[str]) -> dict[str, An
     }
 
 
+def write(verdict: str, content: dict[str, Any]) -> None:
+    """Write the object that was asked for by --verdict."""
+    try:
+        objects.replace(verdict, json.dumps(content, indent=1) + "\n")
+    except DataError as error:
+        raise DataError(f"--verdict {verdict}: want an object that can be written: {error}") from error
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     progress.start_logging()
     verdict = objects.folder_at(args.verdict, "--verdict") if args.verdict else ""
+    if verdict:
+        write(verdict, {"promoted": False, "lines": []})  # before anything is moved: it may be that it cannot be
     from sentiment.gate import decision
 
     outcome = decision.promote(settings(args), progress.Progress())
     lines = list(told(outcome, args.dry_run))
     print("\n".join(lines), flush=True)
     if verdict:
-        objects.replace(verdict, json.dumps(decided(outcome, args.dry_run, lines), indent=1) + "\n")
+        write(verdict, decided(outcome, args.dry_run, lines))
     elif outcome.findings.failed and not outcome.promotes:
         sys.exit(KEPT)
 

@@ -310,6 +310,10 @@ def _other_report(folder: Path) -> Path:
     return write_splits(folder, rows(), {"rows": 3})
 
 
+def _no_path(_: Path) -> Path:
+    return Path("data:final")
+
+
 def _train(folder: Path) -> Path:
     (write_splits(folder, rows()) / "test").rename(folder / "train")
     return folder / "train"
@@ -323,6 +327,7 @@ UNUSABLE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "CSV": (_csv, "want a Parquet folder of clean tweets"),
     "no report": (_no_report, "found no splits.json in it or beside it"),
     "other report": (_other_report, "want how the splits were made"),
+    "no path": (_no_path, "cannot read data:final/splits.json: "),
     "train": (_train, "want the test split, which no training looks at, found train"),
     "nothing": (lambda folder: folder, "found no splits.json in it or beside it"),
 }
@@ -376,6 +381,7 @@ def test_a_model_or_version_that_is_not_there_is_named(
         (["--max-regression", "nan"], "--max-regression: want a number from -1 to 1, got 'nan'"),
         (["--max-latency-ratio", "0"], "--max-latency-ratio: want a number above 0, got '0'"),
         (["--max-latency-ratio", "inf"], "--max-latency-ratio: want a number above 0, got 'inf'"),
+        (["--card", "gs://bucket/card"], "--card: want a local folder, got 'gs://bucket/card'"),
         (["--model-version", "two"], "--model-version: want a whole number >= 1, got 'two'"),
     ],
 )
@@ -388,6 +394,14 @@ def test_arguments_that_make_no_sense_are_named(
     assert reason in capsys.readouterr().err
 
 
+def test_a_verdict_that_cannot_be_written_is_told_before_anything_moves(shelf: Shelf, script: Any) -> None:
+    model = shelf.stand("good")
+    before = shelf.aliases(model)
+    with pytest.raises(DataError, match=r"^--verdict /dev/null/x: want an object that can be written: "):
+        script.main(["--mlflow-uri", shelf.uri, "--model-name", model, "--verdict", "/dev/null/x"])
+    assert shelf.aliases(model) == before
+
+
 def test_every_argument_reaches_the_decision(script: Any) -> None:
     given = ["--max-regression", "-0.01", "--approve", "--reason", " why ", "--model-version", "3", "--dry-run"]
     made = script.settings(script.parse_args(given))
@@ -395,8 +409,9 @@ def test_every_argument_reaches_the_decision(script: Any) -> None:
 
 
 def test_a_process_that_takes_too_long_is_stopped_and_told(shelf: Shelf, gate: Gate) -> None:
-    made = fresh.run(Request(shelf.uri, "any", "1", "", str(shelf.splits), {}), seconds=1)
-    assert "was stopped after 1 s (--trial-seconds) while starting" in made.unfit["challenger"]
+    with pytest.raises(DataError, match=r"was stopped after 1 s \(--trial-seconds\) while starting"):
+        fresh.run(Request(shelf.uri, "any", "1", "", str(shelf.splits), {}), seconds=1)
+    made = Trial(unfit={"challenger": "the trial's process was stopped while scoring 9 rows with the challenger"})
     model = shelf.stand("good")
     outcome = decision.promote(
         Settings(shelf.uri, model, ledger=str(gate.ledgers), approve=True, reason="hurry"),

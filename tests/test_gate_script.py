@@ -84,6 +84,21 @@ def test_a_trial_that_is_killed_is_told_and_moves_nothing(shelf: Shelf, tmp_path
     assert psutil.wait_procs(jvms, timeout=20)[1] == [], "the trial's JVM outlives it"
 
 
+def test_sigterm_ends_the_trial_too(shelf: Shelf, tmp_path: Path) -> None:
+    model = shelf.stand("good")
+    before = shelf.aliases(model)
+    process = start(shelf, model, tmp_path / "ledger")
+    assert process.stderr is not None
+    assert any("starting Spark ..." in line for line in process.stderr)
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert child.__name__ in family[0].cmdline()
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.splitlines()[-1]) == (143, "promote-model.py: ended by SIGTERM")
+    assert psutil.wait_procs(family, timeout=20)[1] == []
+    assert shelf.aliases(model) == before
+
+
 def test_the_zip_for_a_cluster_holds_the_templates_of_its_pages() -> None:
     with zipfile.ZipFile(BytesIO(packing.zipped(package.CODE / "sentiment"))) as archive:
         names = archive.namelist()

@@ -13,10 +13,13 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 import sentiment
 from sentiment import emulator
+from sentiment.jobs import DataError, one_line
 from sentiment.packing import NAME, zipped
 
 EMBEDDED_PREFIX = "sentiment-embedded-"  # how `make package` names the zip inside a self-contained script
@@ -59,13 +62,25 @@ def session(app: str, workers_need_package: bool = False) -> SparkSession:
     if "PYSPARK_GATEWAY_PORT" not in os.environ and SparkSession.getActiveSession() is None:  # not spark-submit
         for key, value in _laptop_settings().items():
             builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+        spark = _started(builder)
+    else:
+        spark = builder.getOrCreate()
     package = Path(sentiment.__file__).parent.parent
     if package.name.startswith(EMBEDDED_PREFIX):
         spark.sparkContext.addPyFile(str(package))
     elif workers_need_package and package.is_dir() and not _in_py_files(spark):
         spark.sparkContext.addPyFile(str(_zipped(package)))
     return spark
+
+
+def _started(builder: SparkSession.Builder) -> SparkSession:
+    try:
+        return builder.getOrCreate()
+    except (PySparkException, Py4JError, OSError) as error:
+        raise DataError(
+            "Spark does not start: want Java 17 (JAVA_HOME, else java on PATH) and a heap like 4g in "
+            f"SENTIMENT_DRIVER_MEMORY, found {one_line(error)[:200]}"
+        ) from error
 
 
 @contextmanager

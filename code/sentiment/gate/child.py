@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 from pyspark.sql import SparkSession
 
-from sentiment import progress, tracking
+from sentiment import progress
 from sentiment.gate import trial
 from sentiment.gate.trial import Request, Trial
 from sentiment.jobs import DataError
@@ -70,20 +70,13 @@ def main(folder: Path) -> None:
 
     try:
         with say("", "starting Spark"):
-            spark = _start()
+            spark = session("promote_model")
         save(trial.run(spark, request, say, lambda seen: save(seen, folder, SEEN)), folder)
     except DataError as error:
         _write(folder / RESULT, {"error": str(error)})
     finally:
         if spark is not None:
             spark.stop()
-
-
-def _start() -> SparkSession:
-    try:
-        return session("promote_model")
-    except Exception as error:
-        raise DataError(f"Spark does not start: {tracking.brief(error)}") from error
 
 
 def _answers(spark: SparkSession) -> bool:

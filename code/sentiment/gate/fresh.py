@@ -14,6 +14,7 @@ import psutil
 import sentiment
 from sentiment.gate import child
 from sentiment.gate.trial import Request, Trial
+from sentiment.jobs import DataError
 from sentiment.roles import CHALLENGER
 
 SCREEN = 2  # the descriptor of stderr: what a script is read for goes to stdout
@@ -42,21 +43,29 @@ def run(request: Request, seconds: int) -> Trial:
         seconds: after which a process is stopped.
 
     Raises:
-        DataError: the validation data cannot be used, or Spark does not start.
+        DataError: the validation data cannot be used, Spark does not start, or the process ended before it had come to
+            either version.
     """
     unfit: dict[str, str] = {}
     try:
         return _run(request, seconds)
     except EndedEarlyError as error:
         found = error.seen
-        unfit[error.role or CHALLENGER] = str(error)
+        unfit[_guilty(error)] = str(error)
     if CHALLENGER not in unfit:
         try:
             found = _run(replace(request, champion=""), seconds)
         except EndedEarlyError as error:
-            unfit[CHALLENGER] = str(error)
+            unfit[_guilty(error)] = str(error)
     found.unfit |= unfit
     return found
+
+
+def _guilty(error: EndedEarlyError) -> str:
+    """The role of the version that ended the process; DataError: that was none of them."""
+    if not error.role:
+        raise DataError(str(error)) from error
+    return error.role
 
 
 def _run(request: Request, seconds: int) -> Trial:

@@ -63,8 +63,9 @@ def read(spark: SparkSession, location: str) -> Validation:
     Raises:
         DataError: no splits.json, another format, other columns, or not both labels.
     """
-    test, splitting = _find(spark, location.rstrip("/") or "/")
+    test = location
     try:
+        test, splitting = _find(spark, location.rstrip("/") or "/")
         frame = datasets.read_clean(spark, test, FLAG)
         counts = splits.count_labels({TEST: frame})[TEST]
         digest, _ = datasets.digest(frame)
