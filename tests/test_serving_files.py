@@ -2,6 +2,7 @@
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -27,6 +28,25 @@ def there(folder: Path) -> list[str]:
 def publish(spark: SparkSession, frame: DataFrame | None, count: int, folder: Path, batch: int, **kwargs: bool) -> None:
     held = SparkRows(frame, count) if frame is not None else None
     files.publish(spark, held, str(folder), QUERY, batch, kwargs.get("replayed", False))
+
+
+def test_a_listing_asks_java_as_often_for_many_files_as_for_one(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [".hidden.crc", "_staging", *(f"{number}.json" for number in range(300))]:
+        (tmp_path / name).touch()
+    client = spark._jvm._gateway_client  # type: ignore[union-attr]
+    asked: list[Any] = []
+    send = client.send_command
+
+    def counted(*args: Any) -> Any:
+        asked.append(args)
+        return send(*args)
+
+    monkeypatch.setattr(client, "send_command", counted)
+    assert sorted(storage.names(spark, str(tmp_path))) == sorted(f"{number}.json" for number in range(300))
+    assert storage.names(spark, str(tmp_path / "nowhere")) == []
+    assert len(asked) < 100
 
 
 def test_names_depend_on_the_batch_alone(spark: SparkSession, tmp_path: Path) -> None:

@@ -127,15 +127,19 @@ def remove_orphaned_checksums(spark: SparkSession, folder: str) -> None:
                 raw.delete(_path(spark, join(folder, name)), False)
 
 
-def statuses(spark: SparkSession, folder: str) -> dict[str, tuple[int, int]]:
-    """Length in bytes and modification time in ms of every file right below `folder`, by name; hidden ones left out."""
+def names(spark: SparkSession, folder: str) -> list[str]:
+    """The names of all that lies right below `folder`, hidden ones left out; none if it is not there.
+
+    Java is asked once for all of them: one by one 20,000 take five seconds.
+    """
     with telling(f"cannot read {folder}"):
         filesystem, path = _resolve(spark, folder)
         if not filesystem.exists(path):
-            return {}
-        found = [status for status in filesystem.listStatus(path) if status.isFile()]
-        named = {status.getPath().getName(): (status.getLen(), status.getModificationTime()) for status in found}
-    return {name: values for name, values in named.items() if not name.startswith((".", "_"))}
+            return []
+        found = getattr(spark._jvm, "org.apache.hadoop.fs.FileUtil").stat2Paths(filesystem.listStatus(path))
+        paths = getattr(spark._jvm, "org.apache.commons.lang3.StringUtils").join(found, "\n")
+    listed = [each.rpartition("/")[2] for each in paths.split("\n")]
+    return [name for name in listed if name and not name.startswith((".", "_"))]
 
 
 def status(spark: SparkSession, location: str) -> tuple[int, int] | None:

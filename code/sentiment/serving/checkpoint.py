@@ -42,7 +42,7 @@ class Checkpoint:
 
     def batches(self, kind: str) -> list[int]:
         """The numbers of the batches that have such an object, ascending."""
-        names = storage.statuses(self.spark, self.path(kind))
+        names = storage.names(self.spark, self.path(kind))
         return sorted(int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal())
 
     def query_id(self) -> str:

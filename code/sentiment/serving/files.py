@@ -57,7 +57,7 @@ def _moved(spark: SparkSession, staging: str, folder: str, name: str, kind: str)
     moved = []
     for date in storage.folders(spark, staging):
         parts_of_date = storage.join(staging, date)
-        for number, part in enumerate(sorted(storage.statuses(spark, parts_of_date))):
+        for number, part in enumerate(sorted(storage.names(spark, parts_of_date))):
             target = storage.join(folder, date, f"{name}-{number}.{kind}")
             storage.move(spark, storage.join(parts_of_date, part), target)
             moved.append(target)

@@ -126,7 +126,7 @@ class Lease:
             return ""
 
     def _epochs(self) -> list[int]:
-        return [int(name[:-5]) for name in storage.statuses(self.spark, self.folder) if name[:-5].isdecimal()]
+        return [int(name[:-5]) for name in storage.names(self.spark, self.folder) if name[:-5].isdecimal()]
 
     def _path(self, epoch: int) -> str:
         return storage.join(self.folder, f"{epoch:08d}.json")

@@ -161,7 +161,7 @@ class Copies:
         """Remove the copies of all other versions, and what was never finished."""
         kept = {self._mark(*each) for each in wanted if self.has(*each)}
         folders = {storage.read_text(self.spark, mark) for mark in kept}
-        for name in storage.statuses(self.spark, self.folder):
+        for name in storage.names(self.spark, self.folder):
             mark = storage.join(self.folder, name)
             if name.endswith(MARK) and mark not in kept:
                 storage.delete(self.spark, mark)

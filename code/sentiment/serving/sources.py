@@ -163,7 +163,7 @@ def _first_offsets(checkpoint: Checkpoint) -> dict[str, dict[str, int]]:
 def _files_between(checkpoint: Checkpoint, since: int, until: int) -> list[str]:
     """Paths that Spark's file source put into its log after entry `since` up to `until`."""
     folder = checkpoint.path("sources", "0")
-    names = storage.statuses(checkpoint.spark, folder)
+    names = storage.names(checkpoint.spark, folder)
     paths = []
     for number in range(since + 1, until + 1):
         name = str(number) if str(number) in names else f"{number}.compact"
