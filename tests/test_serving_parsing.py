@@ -117,6 +117,18 @@ def test_each_file_is_read_by_its_own_header_and_the_header_is_no_row(spark: Spa
     assert (second["id"], second["text"], second["label"]) == ("2", "second", 1.0)
 
 
+@pytest.mark.parametrize("first", [b" ", b"x" * 150_000])
+def test_a_first_line_that_names_no_columns_is_a_message(spark: SparkSession, tmp_path: Path, first: bytes) -> None:
+    found = parse_files(spark, CSV_HEADER, {"a.csv": first + b"\ngood\n"}, tmp_path)
+    assert len(found) == 2
+    assert all(row["reason"] for row in found)
+
+
+def test_the_header_of_a_latin_1_file_is_no_row(spark: SparkSession, tmp_path: Path) -> None:
+    (only,) = parse_files(spark, CSV_HEADER, {"a.csv": "text,prénom\nfirst,me\n".encode("latin-1")}, tmp_path)
+    assert (only["text"], only["reason"]) == ("first", None)
+
+
 def test_plain_text_and_json_files(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "t").mkdir()
     (tmp_path / "j").mkdir()

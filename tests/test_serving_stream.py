@@ -14,8 +14,8 @@ from sentiment import jobs, tracking
 from sentiment.live import history, history_check, ledger
 from sentiment.live.entries import FOUND, PROMOTED, ROLLED_BACK
 from sentiment.serving import audit, files, held, models, rescoring, scoring, service, sources
-from sentiment.serving.attempt import AFTER_MANIFEST
-from sentiment.serving.settings import FILE, JSON, ModelChoice, Serving, Sinks, Source
+from sentiment.serving.attempt import AFTER_MANIFEST, AFTER_OFFSETS
+from sentiment.serving.settings import CSV_HEADER, FILE, JSON, ModelChoice, Serving, Sinks, Source
 
 pytestmark = pytest.mark.spark
 POISON = ["", "no json", '{"text": 5}', '{"text": null}', '{"text": "' + "x" * 30_000 + '"}']
@@ -182,6 +182,38 @@ def test_a_file_that_was_changed_after_its_intent_ends_the_stream(
     assert not list(place.output.glob("date=*/*.parquet"))
     place.write("a.json", tweets(0, 10))
     assert path.exists()
+
+
+def test_a_file_that_grew_between_its_listing_and_its_intent_ends_the_stream(
+    spark: SparkSession, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = place.write("a.json", tweets(0, 10))
+
+    def grow(step: str, _number: int) -> None:
+        if step == AFTER_OFFSETS:
+            path.write_text(path.read_text() + "\n".join(tweets(10, 10)) + "\n")
+
+    monkeypatch.setattr(service, "pause", grow)
+    with pytest.raises(sources.FileChangedError, match=r"a\.json: want the file as it was when it was found"):
+        service.serve(spark, place.serving())
+    assert not list(place.output.glob("date=*/*.parquet"))
+
+
+def test_files_are_read_by_their_headers_whatever_their_names_are(spark: SparkSession, place: Place) -> None:
+    names = ["a.csv", "50% off [1]{b}.csv"]
+    for name in names:
+        place.write(name, ["id,text,prénom", f"{name},I love this,me"])
+    place.write("none.csv", ["", "text", "I hate this"])
+    source = Source(FILE, path=str(place.folder / "in"), format=CSV_HEADER, max_files=3)
+    service.serve(spark, place.serving(source=source))
+    assert place.audit(spark).gaps == []
+    rows = spark.read.parquet(str(place.output)).collect()
+    assert sorted((row["id"], row["text"]) for row in rows) == [(name, "I love this") for name in sorted(names)]
+    dead = spark.read.parquet(f"{place.output}-dead-letters").collect()
+    assert sorted(row["reason"] for row in dead) == ["the file has no header"] * 2 + ["the message is empty"]
+    again = rescoring.parsed(spark, rescoring.FILES, source.path, CSV_HEADER, "", 20_000)
+    known = again.where("reason is null").collect()
+    assert sorted(row["source"] for row in known) == sorted(row["source"] for row in rows)
 
 
 def test_a_checkpoint_of_another_source_is_refused(spark: SparkSession, place: Place) -> None:

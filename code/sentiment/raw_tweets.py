@@ -63,9 +63,13 @@ def read(spark: SparkSession, files: list[str]) -> DataFrame:
     )
 
 
-def csv_columns(line: str) -> list[str]:
-    """The column names in the first line of a CSV file, in lower case."""
-    return [name.strip().lower() for name in next(csv.reader([line.removeprefix("\ufeff")]), [])]
+def csv_columns(line: bytes) -> list[str]:
+    """The column names in the first line of a CSV file, in lower case; none if it is no line of CSV."""
+    text = line.decode(errors="replace").removeprefix("\ufeff")
+    try:
+        return [name.strip().lower() for name in next(csv.reader([text]), [])]
+    except csv.Error:  # a name of more than 131,072 characters
+        return []
 
 
 def _reason(target: Column) -> Column:

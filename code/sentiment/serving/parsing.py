@@ -44,14 +44,14 @@ def of_stream(arriving: DataFrame, source: Source, max_chars: int, tokens: str =
     return linear.with_tokens(rows, tokens) if tokens else rows
 
 
-def of_batch(batch: DataFrame, source: Source, max_chars: int, headers: dict[str, str]) -> DataFrame:
+def of_batch(batch: DataFrame, source: Source, max_chars: int, headers: dict[str, bytes]) -> DataFrame:
     """A batch of `of_stream` as COLUMNS, see parse."""
     if source.kind == KAFKA:
         return batch.select(*COLUMNS) if features.TOKENS in batch.columns else batch
     return parse(sources.messages(batch, source, headers), source, max_chars, headers)
 
 
-def parse(messages: DataFrame, source: Source, max_chars: int, headers: dict[str, str] | None = None) -> DataFrame:
+def parse(messages: DataFrame, source: Source, max_chars: int, headers: dict[str, bytes] | None = None) -> DataFrame:
     """Messages as COLUMNS: `reason` is null where text can be scored, else it says why not and text is null.
 
     Length is checked before any pattern runs. A missing id becomes the source coordinates, a time that cannot be read

@@ -1,6 +1,7 @@
 """Where messages come from: one row per message with its bytes, its coordinates and the source's own time."""
 
 import json
+import re
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -11,6 +12,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import storage
 from sentiment.jobs import DataError
+from sentiment.raw_tweets import csv_columns
 from sentiment.serving.checkpoint import Checkpoint
 from sentiment.serving.settings import CSV_HEADER, FILE, KAFKA, Source
 
@@ -27,6 +29,7 @@ SMALL_BYTES = 20_000_000
 """Of files as they are; what .gz holds is known to nobody before it is read."""
 
 _PATH, _LINE, _OCCURRENCE = "inner_path", "inner_line", "inner_occurrence"
+_ADVICE = "move files into a watched folder whole, and never edit them"
 
 
 def stream(spark: SparkSession, source: Source) -> DataFrame:
@@ -55,12 +58,13 @@ def stream(spark: SparkSession, source: Source) -> DataFrame:
 
 
 def files(spark: SparkSession, paths: list[str]) -> DataFrame:
-    """Finished files, in the same columns that `stream` gives for a folder."""
-    lines = spark.read.text(paths)
-    return lines.select("value", "_metadata.file_path", "_metadata.file_modification_time")
+    """Finished files, in the same columns that `stream` gives for a folder; each path is a name, never a pattern."""
+    # Without the second option Spark reads the other files once more for each path that looks like a pattern.
+    reader = spark.read.option("__globPaths__", "false").option("recursiveFileLookup", "true")
+    return reader.text(paths).select("value", "_metadata.file_path", "_metadata.file_modification_time")
 
 
-def messages(batch: DataFrame, source: Source, headers: dict[str, str] | None = None) -> DataFrame:
+def messages(batch: DataFrame, source: Source, headers: dict[str, bytes] | None = None) -> DataFrame:
     """A batch as payload (binary or null), source (coordinates) and ingest_time; with headers also inner_path.
 
     Args:
@@ -82,7 +86,7 @@ def messages(batch: DataFrame, source: Source, headers: dict[str, str] | None = 
     alike = Window.partitionBy(_PATH, _LINE).orderBy(_LINE)
     rows = rows.withColumn(_OCCURRENCE, F.row_number().over(alike) - 1)
     if headers:
-        is_header = [(F.col(_PATH) == path) & (F.col(PAYLOAD) == header.encode()) for path, header in headers.items()]
+        is_header = [(F.col(_PATH) == path) & (F.col(PAYLOAD) == header) for path, header in headers.items()]
         rows = rows.where(~reduce(or_, is_header) | (F.col(_OCCURRENCE) > 0))
     place = F.concat(F.lit("file:"), _PATH, F.lit("#"), _LINE, F.lit("-"), _OCCURRENCE)
     columns: list[Column] = [F.col(PAYLOAD), place.alias(COORDINATES), F.col(TIME), F.col(_PATH)]
@@ -102,8 +106,14 @@ def source_range(checkpoint: Checkpoint, source: Source, batch: int) -> dict[str
             for topic, partitions in ends[0].items()
         }
     since = starts[0]["logOffset"] if starts else -1
-    paths = _files_between(checkpoint, since, ends[0]["logOffset"])
-    return {path: list(_present(checkpoint.spark, path)) for path in paths}
+    listed = _files_between(checkpoint, since, ends[0]["logOffset"])
+    known = {path: _present(checkpoint.spark, path) for path in listed}
+    for path, (length, modified) in known.items():
+        if modified != listed[path]:  # Spark reads what was there when it listed the file, and no byte of the rest
+            raise FileChangedError(
+                f"{path}: want the file as it was when it was found, found it changed since ({length} bytes); {_ADVICE}"
+            )
+    return {path: list(values) for path, values in known.items()}
 
 
 def is_small(source: Source, known: dict[str, Any]) -> bool:
@@ -129,7 +139,7 @@ def check_files(spark: SparkSession, source: Source, known: dict[str, Any]) -> N
         if found != (length, modified):
             raise FileChangedError(
                 f"{path}: want the file as it was when its batch began ({length} bytes), "
-                f"found it changed ({found[0]} bytes); move files into a watched folder whole, and never edit them"
+                f"found it changed ({found[0]} bytes); {_ADVICE}"
             )
 
 
@@ -137,12 +147,20 @@ class FileChangedError(DataError):
     """A file was changed after its batch had been planned: nothing that is written now would be true."""
 
 
-def headers(spark: SparkSession, source: Source, paths: list[str]) -> dict[str, str]:
-    """The first line of each file, by path, where the format has headers."""
+def headers(spark: SparkSession, source: Source, paths: list[str]) -> dict[str, bytes]:
+    """The first line of each file that names columns in it, by the file's path in rows; none if the format has none.
+
+    Args:
+        spark: the session.
+        source: what the files are.
+        paths: as Spark's log of files has them (file:///a.csv), or its rows (file:/a.csv).
+    """
     if source.kind != FILE or source.format != CSV_HEADER:
         return {}
-    firsts = {path: spark.read.text(unquote(path)).first() for path in paths}
-    return {path: row["value"] for path, row in firsts.items() if row is not None}
+    line = F.col("value").cast("binary").alias("value")
+    firsts = {re.sub("^file:/+", "file:/", path): files(spark, [unquote(path)]).select(line).first() for path in paths}
+    found = {path: bytes(row["value"]) for path, row in firsts.items() if row is not None}
+    return {path: header for path, header in found.items() if any(csv_columns(header))}
 
 
 def list_inputs(spark: SparkSession, location: str) -> list[str]:
@@ -160,18 +178,18 @@ def _first_offsets(checkpoint: Checkpoint) -> dict[str, dict[str, int]]:
     return found
 
 
-def _files_between(checkpoint: Checkpoint, since: int, until: int) -> list[str]:
-    """Paths that Spark's file source put into its log after entry `since` up to `until`."""
+def _files_between(checkpoint: Checkpoint, since: int, until: int) -> dict[str, int]:
+    """What Spark's file source put into its log after entry `since` up to `until`: paths, with modification times."""
     folder = checkpoint.path("sources", "0")
     names = storage.names(checkpoint.spark, folder)
-    paths = []
+    found = {}
     for number in range(since + 1, until + 1):
         name = str(number) if str(number) in names else f"{number}.compact"
         for line in storage.read_text(checkpoint.spark, storage.join(folder, name)).splitlines()[1:]:
             entry = json.loads(line)
             if entry["batchId"] == number:
-                paths.append(entry["path"])
-    return sorted(paths)
+                found[entry["path"]] = entry["timestamp"]
+    return dict(sorted(found.items()))
 
 
 def _present(spark: SparkSession, path: str) -> tuple[int, int]:
