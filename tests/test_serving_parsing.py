@@ -85,6 +85,12 @@ def test_fields_that_cannot_be_read_are_null_and_a_missing_id_is_the_place(spark
     assert whole["event_time"].microsecond == 123456
 
 
+def test_a_time_without_its_date_is_null(spark: SparkSession) -> None:
+    times = ["12:30", "T12:30:15", "12:3-08:00", "2026-02-01 12:30"]
+    found = parse(spark, [f'{{"text":"a","timestamp":"{time}"}}'.encode() for time in times])
+    assert [row["event_time"] for row in found] == [None, None, None, datetime.datetime(2026, 2, 1, 12, 30)]
+
+
 @pytest.mark.parametrize(("label", "expected"), [("0", 0.0), ("1", 1.0), ("4", 1.0), ("2", None), ('"4"', 1.0)])
 def test_labels_are_mapped_to_0_and_1(spark: SparkSession, label: str, expected: float | None) -> None:
     assert parse(spark, [f'{{"text":"a","label":{label}}}'.encode()])[0]["label"] == expected

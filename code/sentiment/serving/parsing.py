@@ -23,6 +23,7 @@ MAX_ID_CHARACTERS = 1_000
 _FIELDS = "text STRING, id STRING, timestamp STRING, label STRING, corrupt STRING"
 _OPTIONS = {"columnNameOfCorruptRecord": "corrupt", "allowNonNumericNumbers": "false"}
 # What a JSON value that is no string looks like after from_json has made one of it; strings that look so are rare.
+_BEGINS_WITH_A_YEAR = "^ *[0-9]{4}-"  # a time alone Spark takes for one of today, whichever day the attempt is made on
 _LOOKS_LIKE_ANOTHER_TYPE = r"^(-?[0-9]|true$|false$|\{|\[)"
 
 
@@ -54,8 +55,8 @@ def of_batch(batch: DataFrame, source: Source, max_chars: int, headers: dict[str
 def parse(messages: DataFrame, source: Source, max_chars: int, headers: dict[str, bytes] | None = None) -> DataFrame:
     """Messages as COLUMNS: `reason` is null where text can be scored, else it says why not and text is null.
 
-    Length is checked before any pattern runs. A missing id becomes the source coordinates, a time that cannot be read
-    null, and so does a label that is none of 0, 1 and 4.
+    Length is checked before any pattern runs. A missing id becomes the source coordinates, a time that cannot be read,
+    or has no date, null, and so does a label that is none of 0, 1 and 4.
 
     Args:
         messages: payload, source, ingest_time (and inner_path for csv-header), see sources.messages.
@@ -83,12 +84,13 @@ def parse(messages: DataFrame, source: Source, max_chars: int, headers: dict[str
         .when(F.length("inner_fields.id") > MAX_ID_CHARACTERS, f"the id is longer than {MAX_ID_CHARACTERS} characters")
     )
     given = F.col("inner_fields.id")
+    moment = F.expr("try_cast(inner_fields.timestamp AS TIMESTAMP)")
     label = F.expr("try_cast(inner_fields.label AS DOUBLE)")
     rows = rows.select(
         F.when(F.length(given) > 0, given).otherwise(F.col(COORDINATES)).alias("id"),
         text.alias("text"),
         F.when(label == 0, 0.0).when(label.isin(1.0, 4.0), 1.0).alias("label"),
-        F.expr("try_cast(inner_fields.timestamp AS TIMESTAMP)").alias("event_time"),
+        F.when(F.col("inner_fields.timestamp").rlike(_BEGINS_WITH_A_YEAR), moment).alias("event_time"),
         F.col(TIME),
         F.col(COORDINATES),
         F.col(PAYLOAD),
