@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from sentiment import jobs, tracking
 from sentiment.live import history, history_check, ledger
 from sentiment.live.entries import FOUND, PROMOTED, ROLLED_BACK
-from sentiment.serving import audit, files, held, models, rescoring, scoring, service, sources
+from sentiment.serving import audit, files, held, kafka, models, rescoring, scoring, service, sources
 from sentiment.serving.attempt import AFTER_MANIFEST, AFTER_OFFSETS
 from sentiment.serving.settings import CSV_HEADER, FILE, JSON, ModelChoice, Serving, Sinks, Source
 
@@ -222,6 +222,15 @@ def test_a_checkpoint_of_another_source_is_refused(spark: SparkSession, place: P
     other = Source(FILE, path=str(place.folder), format=JSON)
     with pytest.raises(jobs.ArgumentsError, match=r"--input-path: .*in, now it is .*; want the same"):
         service.serve(spark, place.serving(source=other))
+
+
+def test_an_output_topic_that_is_not_there_leaves_the_checkpoint_as_it_was(spark: SparkSession, place: Place) -> None:
+    sinks = Sinks(str(place.output), f"{place.output}-dead-letters", bootstrap="127.0.0.1:9", topic="typo")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(kafka, "PATIENCE_SECONDS", 1)
+        with pytest.raises(jobs.DataError, match="want a Kafka broker, found none"):
+            service.serve(spark, place.serving(sinks=sinks))
+    assert not place.checkpoint.exists()
 
 
 @pytest.mark.parametrize(

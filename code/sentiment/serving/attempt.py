@@ -83,7 +83,7 @@ class Attempt:
             "model_name": model.name,
             "model_version": model.version,
             "source": sources.source_range(self.checkpoint, self.serving.source, self.number),
-            "topics": {role: asdict(topic) for role, topic in self.owner.topics().items()},
+            "topics": {role: asdict(topic) for role, topic in self.owner.topics.items()},
             "created_ms": int(time.time() * 1000),
         }
         self.owner.lease.check()

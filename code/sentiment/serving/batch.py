@@ -12,7 +12,7 @@ from sentiment.serving import held, kafka, sources
 from sentiment.serving.attempt import AFTER_MANIFEST, AFTER_OFFSETS, DEAD, PREDICTIONS, Attempt
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
 from sentiment.serving.lease import Lease, LeaseLostError
-from sentiment.serving.settings import Serving
+from sentiment.serving.settings import Serving, Sinks
 from sentiment.serving.sources import FileChangedError
 from sentiment.serving.swap import Keeper
 from sentiment.tracking import java_line
@@ -24,10 +24,24 @@ class StoppedError(Exception):
     """The stream was asked to end before this batch began."""
 
 
+def output_topics(sinks: Sinks) -> dict[str, kafka.Topic]:
+    """The topics to write to, by role; DataError if one is not there."""
+    wanted = {
+        PREDICTIONS: (sinks.topic, "--kafka-output-topic"),
+        DEAD: (sinks.dead_letter_topic, "--dead-letter-topic"),
+    }
+    return {
+        role: kafka.describe(sinks.bootstrap, name, flag, for_output=True)
+        for role, (name, flag) in wanted.items()
+        if name
+    }
+
+
 class BatchProcessor:
     """What foreachBatch calls.
 
     Attributes:
+        topics: the output topics as this driver found them, by role.
         busy: held while a batch is in work; who stops the stream takes it first.
         stopping: set when the stream shall end; a batch that has not begun then does not begin.
         failure: why the last batch failed; None while all is well.
@@ -37,13 +51,14 @@ class BatchProcessor:
     def __init__(
         self,
         serving: Serving,
+        topics: dict[str, kafka.Topic],
         checkpoint: Checkpoint,
         lease: Lease,
         keeper: Keeper,
         report: Callable[[dict[str, Any]], None],
         on_step: Callable[[str, int], None],
     ) -> None:
-        self.serving, self.checkpoint, self.lease, self.keeper = serving, checkpoint, lease, keeper
+        self.serving, self.topics, self.checkpoint, self.lease, self.keeper = serving, topics, checkpoint, lease, keeper
         self.busy = threading.Lock()
         self.stopping = threading.Event()
         self.failure: BaseException | None = None
@@ -54,7 +69,6 @@ class BatchProcessor:
         collects = held.may_collect(serving) and sources.has_small_batches(serving.source)
         self.tokens = numbers.tokens if numbers and collects else ""
         self._sender: kafka.Sender | None = None
-        self._topics: dict[str, kafka.Topic] | None = None
 
     def __call__(self, frame: DataFrame, number: int) -> None:
         """Take one batch through all its steps, or raise; a batch that is complete already is left alone."""
@@ -80,22 +94,6 @@ class BatchProcessor:
         self._last_known = max(self._last_known, number)
         self.on_step(AFTER_MANIFEST, number)
         self._report(manifest)
-
-    def topics(self) -> dict[str, kafka.Topic]:
-        """The output topics as this driver found them, by role."""
-        if self._topics is not None:
-            return self._topics
-        sinks = self.serving.sinks
-        wanted = {
-            PREDICTIONS: (sinks.topic, "--kafka-output-topic"),
-            DEAD: (sinks.dead_letter_topic, "--dead-letter-topic"),
-        }
-        self._topics = {
-            role: kafka.describe(sinks.bootstrap, name, flag, for_output=True)
-            for role, (name, flag) in wanted.items()
-            if name
-        }
-        return self._topics
 
     def sender(self) -> kafka.Sender:
         """What sends to Kafka; its clients stay open from batch to batch."""

@@ -14,7 +14,7 @@ from sentiment.jobs import ArgumentsError, DataError
 from sentiment.pausing import pause
 from sentiment.progress import log
 from sentiment.serving import kafka, parsing, sources
-from sentiment.serving.batch import BatchProcessor
+from sentiment.serving.batch import BatchProcessor, output_topics
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
 from sentiment.serving.lease import Lease, LeaseLostError
 from sentiment.serving.metrics import Metrics
@@ -43,6 +43,7 @@ def serve(spark: SparkSession, serving: Serving) -> None:
     with _Signals() as asked:
         checkpoint = Checkpoint(spark, serving.checkpoint)
         _check_source(spark, serving)
+        topics = output_topics(serving.sinks)  # before the checkpoint is bound to them, or an older driver displaced
         checkpoint.check_settings(serving.identity())
         lease = Lease(spark, serving.checkpoint)
         client = tracking.client(serving.model.uri)
@@ -55,7 +56,7 @@ def serve(spark: SparkSession, serving: Serving) -> None:
             checkpoint.forget_drain()
             storage.remove_orphaned_checksums(spark, checkpoint.path("commits"))
             copies.keep_only(_wanted_copies(checkpoint, keeper))
-            _run(spark, serving, checkpoint, lease, keeper, client, asked)
+            _run(spark, serving, topics, checkpoint, lease, keeper, client, asked)
         finally:
             keeper.stop()
             lease.release()
@@ -64,6 +65,7 @@ def serve(spark: SparkSession, serving: Serving) -> None:
 def _run(
     spark: SparkSession,
     serving: Serving,
+    topics: dict[str, kafka.Topic],
     checkpoint: Checkpoint,
     lease: Lease,
     keeper: Keeper,
@@ -71,8 +73,7 @@ def _run(
     asked: "_Signals",
 ) -> None:
     metrics = Metrics(lambda: _state(keeper))
-    processor = BatchProcessor(serving, checkpoint, lease, keeper, metrics.report, pause)
-    processor.topics()
+    processor = BatchProcessor(serving, topics, checkpoint, lease, keeper, metrics.report, pause)
     if serving.metrics_port:
         metrics.serve(serving.metrics_port)
     tags = {"checkpoint": serving.checkpoint, "model_name": serving.model.name}
