@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ import pytest
 from chaos.zoo import NAME, PYFUNC_NAME, Zoo
 from pyspark.sql import SparkSession
 
-from sentiment import jobs, tracking
+from sentiment import jobs, storage, tracking
 from sentiment.live import history, history_check, ledger
 from sentiment.live.entries import FOUND, PROMOTED, ROLLED_BACK
-from sentiment.serving import audit, files, held, kafka, models, rescoring, scoring, service, sources
+from sentiment.serving import audit, batch, files, held, kafka, models, rescoring, scoring, service, sources
 from sentiment.serving.attempt import AFTER_MANIFEST, AFTER_OFFSETS
 from sentiment.serving.settings import CSV_HEADER, FILE, JSON, ModelChoice, Serving, Sinks, Source
 
@@ -214,6 +215,36 @@ def test_files_are_read_by_their_headers_whatever_their_names_are(spark: SparkSe
     again = rescoring.parsed(spark, rescoring.FILES, source.path, CSV_HEADER, "", 20_000)
     known = again.where("reason is null").collect()
     assert sorted(row["source"] for row in known) == sorted(row["source"] for row in rows)
+
+
+def test_a_store_that_fails_now_and_then_ends_no_stream(
+    spark: SparkSession, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = ["metadata", "intents/0.json"]
+
+    def flaky(real: Callable[..., Any]) -> Callable[..., Any]:
+        def called(spark: SparkSession, location: str, *rest: Any) -> Any:
+            for name in failing:
+                if location.endswith(name):
+                    failing.remove(name)
+                    failing.extend(["epochs", "control/drain"] if name == "intents/0.json" else [])
+                    raise jobs.DataError(f"cannot reach {location}: 503")
+            return real(spark, location, *rest)
+
+        return called
+
+    for name in ("exists", "names", "status", "create_text"):
+        monkeypatch.setattr(storage, name, flaky(getattr(storage, name)))
+    monkeypatch.setattr(batch, "LONGEST_WAIT_SECONDS", 1.0)
+    place.write("a.json", tweets(0, 20))
+    service.serve(spark, place.serving(retry_seconds=30))
+    assert failing == []
+    for name in ("commits/0", "manifests/0.json"):
+        (place.checkpoint / name).unlink()
+    failing += ["in/a.json", "written/0.json"]
+    service.serve(spark, place.serving(retry_seconds=30))
+    assert failing == []
+    assert place.audit(spark).gaps == []
 
 
 def test_a_checkpoint_of_another_source_is_refused(spark: SparkSession, place: Place) -> None:

@@ -53,14 +53,12 @@ class Attempt:
         began = time.monotonic()
         with self._timed("intent"):
             self.intent = self.owner.retried("intent", self._intended)
-        sources.check_files(self.spark, self.serving.source, self.intent["source"])
-        written = self.checkpoint.read(WRITTEN, self.number) if self.replayed else None
+        written = self.owner.retried("intent", self._written_before)
         if written is None:
             written = self.owner.retried("batch", self._scored_and_sent)
         else:
             log.info("batch %d: its files are complete; publishing from them", self.number)
-            rows = self._from_files(written)
-            self.owner.retried("kafka", lambda: self._send(rows))
+            self.owner.retried("kafka", lambda: self._send(self._from_files(written)))
         self.owner.on_step(AFTER_KAFKA, self.number)
         manifest = {
             **{name: self.intent[name] for name in ("batch_id", "query_id", "model_name", "model_version", "source")},
@@ -91,6 +89,11 @@ class Attempt:
         if found is not intent:  # a driver that has lost the checkpoint was quicker, and may have come further
             self.replayed = self.files_tried = self.sends_tried = self.collecting_tried = True
         return found
+
+    def _written_before(self) -> dict[str, Any] | None:
+        """What the batch's files hold, if they are complete already."""
+        sources.check_files(self.spark, self.serving.source, self.intent["source"])
+        return self.checkpoint.read(WRITTEN, self.number) if self.replayed else None
 
     def _scored_and_sent(self) -> dict[str, Any]:
         """Score the batch, write its files, publish it; gives what the files hold."""

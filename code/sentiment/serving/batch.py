@@ -45,6 +45,7 @@ class BatchProcessor:
         busy: held while a batch is in work; who stops the stream takes it first.
         stopping: set when the stream shall end; a batch that has not begun then does not begin.
         failure: why the last batch failed; None while all is well.
+        completed: the last batch that this driver found or made complete; -1: none yet.
         tokens: the SQL by which the query's rows get their tokens, see linear.with_tokens; empty: they have none.
     """
 
@@ -64,7 +65,7 @@ class BatchProcessor:
         self.failure: BaseException | None = None
         self._report, self.on_step = report, on_step
         self._last_known = max(checkpoint.batches(INTENTS), default=-1)
-        self.query = ""
+        self.query, self.completed = "", -1
         numbers = keeper.live.linear
         collects = held.may_collect(serving) and sources.has_small_batches(serving.source)
         self.tokens = numbers.tokens if numbers and collects else ""
@@ -84,14 +85,15 @@ class BatchProcessor:
 
     def _process(self, frame: DataFrame, number: int) -> None:
         self.on_step(AFTER_OFFSETS, number)
-        self.query = self.query or self.checkpoint.query_id()
+        self.query = self.query or self.retried("query", self.checkpoint.query_id)
         replayed = number <= self._last_known
         if replayed and self.retried("manifest", lambda: self.checkpoint.read(MANIFESTS, number)):
             log.info("batch %d is complete already", number)
+            self.completed = number
             return
         batch = Attempt(self, frame, number, replayed)
         manifest = batch.run()
-        self._last_known = max(self._last_known, number)
+        self._last_known, self.completed = max(self._last_known, number), number
         self.on_step(AFTER_MANIFEST, number)
         self._report(manifest)
 
@@ -103,9 +105,11 @@ class BatchProcessor:
 
     def retried(self, name: str, action: Callable[[], Any]) -> Any:
         """Try a step again, with pauses that grow to 30 s, for as long as a batch may take to recover."""
-        began, pause = time.monotonic(), 1.0
+        began, pause, again = time.monotonic(), 1.0, False
         while True:
             try:
+                if again:
+                    self.lease.check()
                 return action()
             except (LeaseLostError, FileChangedError):
                 raise
@@ -115,5 +119,4 @@ class BatchProcessor:
                     raise
                 log.warning("%s failed, trying again for %.0f s more: %s", name, left, java_line(error))
                 self.stopping.wait(min(pause, left))
-                pause = min(2 * pause, LONGEST_WAIT_SECONDS)
-                self.lease.check()
+                pause, again = min(2 * pause, LONGEST_WAIT_SECONDS), True

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from mlflow.tracking import MlflowClient
@@ -118,7 +119,7 @@ def _watch(
             raise jobs.EndedBySignalError(asked.number)
         if time.monotonic() - looked >= 2 * LOOK_SECONDS:
             looked = time.monotonic()
-            if checkpoint.drain_asked():
+            if _seen(checkpoint.drain_asked):
                 log.info("drain: completing the batch in work")
                 _stop_between_batches(query, processor, checkpoint)
                 log.info("drained")
@@ -128,13 +129,21 @@ def _watch(
 def _stop_between_batches(query: StreamingQuery, processor: BatchProcessor, checkpoint: Checkpoint) -> None:
     processor.stopping.set()
     with processor.busy:
-        last = max(checkpoint.batches(MANIFESTS), default=-1)
-        until = time.monotonic() + COMMIT_SECONDS
-        while last >= 0 and not checkpoint.has_commit(last) and time.monotonic() < until:
+        last, until = processor.completed, time.monotonic() + COMMIT_SECONDS
+        while last >= 0 and not _seen(lambda: checkpoint.has_commit(last)) and time.monotonic() < until:
             time.sleep(0.05)  # a commit that is cut costs nothing: the batch is complete, a replay sees that
     query.stop()  # not under the lock: a batch that wants to begin must get it, to see that it may not
     if processor.failure is not None:
         raise DataError(f"the batch in work could not be completed: {java_line(processor.failure)}")
+
+
+def _seen(look: Callable[[], bool]) -> bool:
+    """What a look at the checkpoint finds; False while its store does not answer: who asks looks again."""
+    try:
+        return look()
+    except DataError as error:
+        log.warning("looking again: %s", error)
+        return False
 
 
 def _ended_by(error: Exception, processor: BatchProcessor, lease: Lease) -> Exception:
