@@ -57,6 +57,23 @@ def test_a_newcomer_outbids_the_owner_who_then_stops(spark: SparkSession, tmp_pa
     second.release()
 
 
+def test_who_never_owned_releases_nothing(spark: SparkSession, tmp_path: Path, quick: list[str]) -> None:
+    first, failed, third = (Lease(spark, str(tmp_path)) for _ in range(3))
+    take(first, quick)
+    failed.claim()
+    failed.release()
+    third.claim()
+    began = time.monotonic()
+    third.wait(quick.append)
+    assert time.monotonic() - began > lease.QUIET_SECONDS - 0.5
+    assert "00000001.json" in quick[0]
+    third.release()
+    fourth = Lease(spark, str(tmp_path))
+    take(fourth, quick)
+    fourth.release()
+    assert len(quick) == 1
+
+
 def test_the_time_since_the_claim_counts(spark: SparkSession, tmp_path: Path, quick: list[str]) -> None:
     killed, newcomer = Lease(spark, str(tmp_path)), Lease(spark, str(tmp_path))
     take(killed, quick)

@@ -46,6 +46,7 @@ class Lease:
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._renewed = clock()
         self._beat = 0
+        self._state, self._saying = WAITING, threading.Lock()
         self._older = 0
         self._seen, self._since = "", clock()
         self._ended = threading.Event()
@@ -54,13 +55,13 @@ class Lease:
     def claim(self) -> None:
         """Create the next epoch; nothing may be written for the checkpoint before `wait` has come back."""
         while True:
-            self._older = max(self._epochs(), default=0)
-            self.epoch = self._older + 1
-            if storage.create_text(self.spark, self._path(self.epoch), self._content(WAITING)):
+            self.epoch = max(self._epochs(), default=0) + 1
+            if storage.create_text(self.spark, self._path(self.epoch), self._content()):
                 break
         self._renewed = self.clock()
         self._thread = threading.Thread(target=self._renew_for_ever, name="lease", daemon=True)
         self._thread.start()
+        self._older = self._newest_that_owned()
         if self._older:
             self._seen, self._since = self._read(self._path(self._older)), self.clock()
 
@@ -68,6 +69,8 @@ class Lease:
         """Wait until the owner of the epoch before has stopped; the time since `claim` counts."""
         if self._older:
             self._wait_for(self._path(self._older), say)
+        # Said before the last look: who creates the next epoch after that look finds an owner to wait for.
+        self._say(OWNED)
         self.check()
 
     def check(self) -> None:
@@ -81,13 +84,13 @@ class Lease:
             raise LeaseLostError(f"this driver no longer owns the checkpoint: {self.lost}")
 
     def release(self) -> None:
-        """Tell a newcomer that it need not wait."""
+        """Tell a newcomer that it need not wait; one that never owned leaves that to the owner before it."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join(RENEW_SECONDS)
-        if not self.lost and self.epoch:
+        if not self.lost and self._state == OWNED:
             try:
-                storage.replace_text(self.spark, self._path(self.epoch), self._content(RELEASED))
+                self._say(RELEASED)
             except Exception as error:  # noqa: BLE001  not told, a newcomer waits a little longer
                 log.warning("lease: could not be released: %s", brief(error))
 
@@ -112,12 +115,22 @@ class Lease:
         while not self._ended.wait(RENEW_SECONDS):
             try:
                 self.check()
-                storage.replace_text(self.spark, self._path(self.epoch), self._content(OWNED))
-                self._renewed = self.clock()
+                self._say()
             except LeaseLostError:
                 return
             except Exception as error:  # noqa: BLE001  a store that is away is met again, until STALE_SECONDS are over
                 log.warning("lease: %s", brief(error))
+
+    def _say(self, state: str = "") -> None:
+        """Renew the epoch's file, with another state if there is one; two threads may want to."""
+        if not self._saying.acquire(timeout=STALE_SECONDS):
+            raise DataError(f"the store of {self.folder} does not answer")
+        try:
+            self._state = state or self._state
+            storage.replace_text(self.spark, self._path(self.epoch), self._content())
+            self._renewed = self.clock()
+        finally:
+            self._saying.release()
 
     def _read(self, path: str) -> str:
         try:
@@ -128,9 +141,17 @@ class Lease:
     def _epochs(self) -> list[int]:
         return [int(name[:-5]) for name in storage.names(self.spark, self.folder) if name[:-5].isdecimal()]
 
+    def _newest_that_owned(self) -> int:
+        """The driver to wait for: one that outbid it and ended before it owned anything has not made it stop."""
+        for epoch in sorted((each for each in self._epochs() if each < self.epoch), reverse=True):
+            content = self._read(self._path(epoch))
+            if not content or json.loads(content)["state"] != WAITING:
+                return epoch
+        return 0
+
     def _path(self, epoch: int) -> str:
         return storage.join(self.folder, f"{epoch:08d}.json")
 
-    def _content(self, state: str) -> str:
+    def _content(self) -> str:
         self._beat += 1
-        return json.dumps({"owner": self._owner, "state": state, "beat": self._beat})
+        return json.dumps({"owner": self._owner, "state": self._state, "beat": self._beat})
