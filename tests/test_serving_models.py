@@ -20,6 +20,7 @@ def started(spark: SparkSession, zoo: Zoo, checkpoint: Path) -> Keeper:
     choice = ModelChoice(zoo.uri, NAME)
     copies = Copies(spark, str(checkpoint), choice)
     keeper = Keeper(Registry(zoo.client, choice), copies, 3600, lambda _step, _number: None)
+    keeper.choose()
     keeper.start()
     keeper.stop()
     return keeper
@@ -94,9 +95,70 @@ def test_a_registry_that_is_away_changes_nothing(
     monkeypatch.undo()
     zoo.set_champion("3")
     monkeypatch.setattr(keeper.registry, "download", away)
+    for _ in range(FETCHES + 1):
+        keeper.look()
+    assert keeper.rejected == ()
+    monkeypatch.undo()
+    keeper.look()
+    assert keeper.current().version == "3"
+
+
+def test_a_version_whose_files_stay_missing_is_rejected(spark: SparkSession, zoo: Zoo, tmp_path: Path) -> None:
+    keeper = started(spark, zoo, tmp_path)
+    nowhere = (tmp_path / "nowhere").as_uri()
+    version = zoo.client.create_model_version(NAME, nowhere).version
+    zoo.set_champion(str(version))
     for _ in range(FETCHES - 1):
         keeper.look()
         assert keeper.rejected == ()
     keeper.look()
-    assert keeper.rejected == ("3", "500")
+    assert keeper.rejected
+    assert "could not be fetched" in keeper.rejected[1]
     assert keeper.current().version == "1"
+
+
+@pytest.mark.parametrize(
+    ("said", "missing"),
+    [
+        ("404 Client Error: Not Found for url: http://mlflow/api/2.0/mlflow-artifacts/artifacts/1/model", True),
+        ("404 GET https://storage.googleapis.com/storage/v1/b/models/o/x: No such object: models/x", True),
+        ("An error occurred (404) when calling the HeadObject operation: Not Found", True),
+        ("No such file or directory: '/mnt/models/x'", True),
+        ("500 Server Error: Internal Server Error for url: http://mlflow/404/", False),
+        ("HTTPConnectionPool(host='mlflow', port=404): Max retries exceeded (Connection refused)", False),
+        ("503 GET https://storage.googleapis.com/storage/v1/b/models/o/x: Service Unavailable", False),
+        ("HTTPSConnectionPool(host='s3'): Read timed out. (read timeout=60)", False),
+    ],
+)
+def test_a_store_that_is_away_is_told_from_files_that_are_missing(said: str, missing: bool) -> None:
+    assert models.is_missing(OSError(said)) == missing
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_there"),
+    [({}, True), ({"version": "1"}, True), ({"version": "2"}, False), ({"alias": "challenger"}, False)],
+)
+def test_a_start_without_registry_serves_a_copy_of_what_is_wanted_or_nothing(
+    spark: SparkSession,
+    zoo: Zoo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: dict[str, str],
+    is_there: bool,
+) -> None:
+    def away(*_: Any) -> str:
+        raise RegistryAwayError("500")
+
+    copies = started(spark, zoo, tmp_path).copies
+    registry = Registry(zoo.client, ModelChoice(zoo.uri, NAME, **wanted))
+    monkeypatch.setattr(registry, "resolve", away)
+    monkeypatch.setattr(registry, "download", away)
+    again = Keeper(registry, copies, 3600, lambda _step, _number: None)
+    if not is_there:
+        with pytest.raises(RegistryAwayError, match="500"):
+            again.choose()
+        return
+    again.choose()
+    again.start()
+    again.stop()
+    assert again.current().version == "1"

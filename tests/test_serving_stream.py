@@ -278,6 +278,7 @@ def test_a_model_that_is_not_there_is_named(
     place.write("a.json", tweets(0, 1))
     with pytest.raises(jobs.DataError, match=named):
         service.serve(spark, place.serving(model=model))
+    assert not (place.checkpoint / "epochs").exists()  # a driver that may be at work was not displaced
 
 
 def test_a_stream_without_its_registry_goes_on_with_its_last_good_model(spark: SparkSession, place: Place) -> None:

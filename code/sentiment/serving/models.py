@@ -1,6 +1,7 @@
 """Models to serve: fetched from the registry, copied beside the checkpoint, checked before they score anything."""
 
 import math
+import re
 import tempfile
 import uuid
 from functools import reduce
@@ -29,6 +30,8 @@ from sentiment.serving.settings import PYFUNC, ModelChoice
 from sentiment.tracking import brief, java_line
 
 MARK = ".whole"
+_MISSING = re.compile(r"\b404 (Client Error|GET|HEAD)|\(404\)|No such (file|object)|NoSuch(Key|Bucket)|BlobNotFound")
+"""What stores say of files that are not there: MLflow's server, Google's, Amazon's and Azure's, a folder."""
 
 PROBES = [
     "I love this, what a wonderful day, thank you so much!",
@@ -43,6 +46,10 @@ PROBES = [
 
 class RegistryAwayError(DataError):
     """The registry or its artifacts cannot be reached at the moment."""
+
+
+class MissingFilesError(RegistryAwayError):
+    """The registry names a version whose files are not where they should be."""
 
 
 class UnfitModelError(DataError):
@@ -80,11 +87,20 @@ class Registry:
             source = self.client.get_model_version_download_uri(self.choice.name, version)
             return Path(mlflow.artifacts.download_artifacts(source, dst_path=str(folder)))
         except Exception as error:
-            raise RegistryAwayError(f"version {version} could not be fetched: {brief(error)}") from error
+            kind = MissingFilesError if is_missing(error) else RegistryAwayError
+            raise kind(f"version {version} could not be fetched: {brief(error)}") from error
 
     def note_rejection(self, version: str, reason: str) -> None:
         """Leave the reason at the version, for people who look at it there."""
         self.client.set_model_version_tag(self.choice.name, version, "serving_rejected", reason[:500])
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether a fetch failed since something is not there, and not since a store is away.
+
+    MLflow passes on what the client of each kind of store raises, several failures as one text.
+    """
+    return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST" or bool(_MISSING.search(str(error)))
 
 
 class Copies:

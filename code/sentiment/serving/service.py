@@ -51,6 +51,7 @@ def serve(spark: SparkSession, serving: Serving) -> None:
         copies = Copies(spark, serving.checkpoint, serving.model)
         keeper = Keeper(Registry(client, serving.model), copies, serving.reload_seconds, pause)
         try:
+            keeper.choose()  # who wants a model that is not there displaces nobody
             lease.claim()
             keeper.start()  # beside the wait for an older driver: a copy of a model is nobody's alone
             lease.wait(log.info)

@@ -9,11 +9,11 @@ from sentiment import storage
 from sentiment.jobs import DataError
 from sentiment.progress import log
 from sentiment.serving import models
-from sentiment.serving.models import Copies, Registry, RegistryAwayError, UnfitModelError
+from sentiment.serving.models import Copies, MissingFilesError, Registry, RegistryAwayError, UnfitModelError
 from sentiment.serving.scoring import Loaded
 
 FETCHES = 3
-"""How often a version's files are asked for before the version counts as unfit."""
+"""How often a version's files must be found missing before the version counts as unfit."""
 
 
 class Keeper:
@@ -35,10 +35,11 @@ class Keeper:
         self.rejected: tuple[str, str] | tuple[()] = ()
         self.swaps = 0
         self._on_step = on_step
+        self._first = ""
         self._live: Loaded | None = None
         self._offered: Loaded | None = None
         self._answered = time.monotonic()
-        self._fetches: dict[str, int] = {}
+        self._misses = ("", 0)
         self._ended = threading.Event()
         self._others: dict[tuple[str, str], Loaded] = {}
 
@@ -47,12 +48,21 @@ class Keeper:
         """Seconds since the registry last said which version should be live."""
         return time.monotonic() - self._answered
 
-    def start(self) -> None:
-        """Load the model to begin with; without registry the last good copy; DataError if there is neither."""
+    def choose(self) -> None:
+        """Find out what to begin with; without registry the last good copy; DataError if there is neither."""
         try:
-            self._live = self._prepared(self.registry.resolve())
+            self._first = self.registry.resolve()
+            self._answered = time.monotonic()
         except (RegistryAwayError, UnfitModelError) as error:
-            self._live = self._last_good(error)
+            self._first = self._last_good(error)
+
+    def start(self) -> None:
+        """Load what was chosen; if it cannot be had, the last good copy; DataError if there is neither."""
+        choice = self.registry.choice
+        try:
+            self._live = self._prepared(self._first)
+        except (RegistryAwayError, UnfitModelError) as error:
+            self._live = self.copies.load(choice.name, self._last_good(error), choice.flavor)
         self._remember(self._live)
         log.info("serving %s version %s", self._live.name, self._live.version)
         if not self.registry.choice.version:
@@ -105,11 +115,14 @@ class Keeper:
             return
         try:
             self._offered = self._prepared(version)
-        except RegistryAwayError as error:
-            self._fetches[version] = self._fetches.get(version, 0) + 1
-            log.warning("model lookup: %s (%d of %d tries)", error, self._fetches[version], FETCHES)
-            if self._fetches[version] >= FETCHES:
+        except MissingFilesError as error:
+            self._misses = (version, 1 + (self._misses[1] if self._misses[0] == version else 0))
+            log.warning("model lookup: %s (%d of %d tries)", error, self._misses[1], FETCHES)
+            if self._misses[1] >= FETCHES:
+                self._misses = ("", 0)
                 self._reject(version, str(error))
+        except RegistryAwayError as error:
+            log.warning("model lookup: %s; version %s goes on serving", error, self.live.version)
         except UnfitModelError as error:
             self._reject(version, str(error))
 
@@ -130,7 +143,6 @@ class Keeper:
         except UnfitModelError:
             self.copies.drop(name, version)
             raise
-        self._answered = time.monotonic()
         return loaded
 
     def _reject(self, version: str, reason: str) -> None:
@@ -141,18 +153,29 @@ class Keeper:
         except Exception as error:  # noqa: BLE001  the note is a courtesy, log and metrics have the reason
             log.warning("the rejection could not be noted in MLflow: %s", error)
 
-    def _last_good(self, why: DataError) -> Loaded:
-        spark = self.copies.spark
-        path = storage.join(self.copies.folder, "good.json")
-        if self.registry.choice.version or not storage.exists(spark, path):
+    def _last_good(self, why: DataError) -> str:
+        """The version whose copy can stand in; raises `why` if there is none."""
+        choice = self.registry.choice
+        version = choice.version or self._remembered()
+        # A fixed version that is unfit or unknown is a mistake to be told of; an alias may move on.
+        is_refused = bool(choice.version) and isinstance(why, UnfitModelError)
+        if is_refused or not version or not self.copies.has(choice.name, version):
             raise why
-        good = json.loads(storage.read_text(spark, path))
-        if good["name"] != self.registry.choice.name or not self.copies.has(good["name"], good["version"]):
-            raise why
-        log.warning("%s; serving the last good copy, version %s", why, good["version"])
-        return self.copies.load(good["name"], good["version"], self.registry.choice.flavor)
+        log.warning("%s; serving the last good copy, version %s", why, version)
+        return version
+
+    def _remembered(self) -> str:
+        """The last version that served under this name and alias; empty: none."""
+        choice, path = self.registry.choice, storage.join(self.copies.folder, "good.json")
+        if not storage.exists(self.copies.spark, path):
+            return ""
+        good = json.loads(storage.read_text(self.copies.spark, path))
+        alias = good.get("alias", choice.alias)  # a checkpoint of an earlier version of this code has none
+        return str(good["version"]) if (good["name"], alias) == (choice.name, choice.alias) else ""
 
     def _remember(self, loaded: Loaded) -> None:
-        path = storage.join(self.copies.folder, "good.json")
-        text = json.dumps({"name": loaded.name, "version": loaded.version})
-        storage.replace_text(self.copies.spark, path, text)
+        choice = self.registry.choice
+        if choice.version:
+            return  # a version that is served for good says nothing about an alias
+        text = json.dumps({"name": loaded.name, "version": loaded.version, "alias": choice.alias})
+        storage.replace_text(self.copies.spark, storage.join(self.copies.folder, "good.json"), text)
