@@ -1,8 +1,10 @@
 """Splits: by text alone, whatever the partitioning; no text in two of them."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import create_splits
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
@@ -102,3 +104,15 @@ def test_a_folder_that_another_job_put_there_meanwhile_stays_as_it_is(spark: Spa
     ours, theirs = (storage._path(spark, f"{tmp_path}/{name}") for name in ("tweets.new-1", "tweets"))
     assert not storage._renamed(spark, ours, theirs)
     assert [path.name for path in (tmp_path / "tweets").iterdir()] == ["part-tweets"]
+
+
+def test_clean_tweets_that_are_damaged_are_told_in_one_line(clean_tweets: Build, tmp_path: Path) -> None:
+    tweets = tmp_path / "in[1]" / "tweets"
+    clean_tweets(TWEETS[:400]).coalesce(1).write.parquet(str(tweets))
+    arguments = ["--input", str(tweets.parent), "--output", str(tmp_path / "splits")]
+    create_splits.main(arguments)
+    (file,) = tweets.glob("*.parquet")
+    file.write_bytes(file.read_bytes()[:100])
+    file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
+    with pytest.raises(DataError, match=rf"^--input.*{re.escape(str(tweets.parent))}.*: .+$"):
+        create_splits.main(arguments)

@@ -137,9 +137,10 @@ def names(spark: SparkSession, folder: str) -> list[str]:
         if not filesystem.exists(path):
             return []
         found = getattr(spark._jvm, "org.apache.hadoop.fs.FileUtil").stat2Paths(filesystem.listStatus(path))
-        paths = getattr(spark._jvm, "org.apache.commons.lang3.StringUtils").join(found, "\n")
-    listed = [each.rpartition("/")[2] for each in paths.split("\n")]
-    return [name for name in listed if name and not name.startswith((".", "_"))]
+        each = getattr(spark._jvm, "org.apache.commons.collections4.IteratorUtils").getIterator(found)
+        paths = getattr(spark._jvm, "org.apache.commons.lang3.StringUtils").join(each, "\n")
+    listed = [location.rpartition("/")[2] for location in paths.split("\n") if location]
+    return [name for name in listed if not name.startswith((".", "_"))]
 
 
 def status(spark: SparkSession, location: str) -> tuple[int, int] | None:

@@ -22,8 +22,9 @@ MAX_ID_CHARACTERS = 1_000
 
 _FIELDS = "text STRING, id STRING, timestamp STRING, label STRING, corrupt STRING"
 _OPTIONS = {"columnNameOfCorruptRecord": "corrupt", "allowNonNumericNumbers": "false"}
+# A time alone Spark takes for one of today, whichever day the attempt is made on.
+_BEGINS_WITH_A_YEAR = "^ *[+-]?[0-9]{4,6}-"
 # What a JSON value that is no string looks like after from_json has made one of it; strings that look so are rare.
-_BEGINS_WITH_A_YEAR = "^ *[0-9]{4}-"  # a time alone Spark takes for one of today, whichever day the attempt is made on
 _LOOKS_LIKE_ANOTHER_TYPE = r"^(-?[0-9]|true$|false$|\{|\[)"
 
 
