@@ -13,6 +13,8 @@ from sentiment.text import readable
 COLUMNS = ["target", "id", "date", "flag", "user", "text"]
 SUFFIXES = (".csv", ".csv.gz")
 NEGATIVE, NEUTRAL, POSITIVE = "0", "2", "4"
+LONGEST_NAME = 131_072
+"""Characters of a column's name; more is what the csv module refuses by itself, until other code tells it not to."""
 
 WRONG_COLUMNS = "columns"
 WRONG_TARGET = "target"
@@ -67,9 +69,10 @@ def csv_columns(line: bytes) -> list[str]:
     """The column names in the first line of a CSV file, in lower case; none if it is no line of CSV."""
     text = line.decode(errors="replace").removeprefix("\ufeff")
     try:
-        return [name.strip().lower() for name in next(csv.reader([text]), [])]
-    except csv.Error:  # a name of more than 131,072 characters
+        names = next(csv.reader([text]), [])
+    except csv.Error:
         return []
+    return [name.strip().lower() for name in names] if all(len(name) <= LONGEST_NAME for name in names) else []
 
 
 def _reason(target: Column) -> Column:
