@@ -2,8 +2,9 @@
 # What the scripts of ci-cd/ share: sourced by them, never run. NAME, set before, starts each of their messages.
 #
 # Settings come from the environment, else from a file of NAME=VALUE lines (--env, ci-cd/env if it is there),
-# else from the defaults in load_settings. A shell that has sourced .local/env (SENTIMENT_LOCAL_ENV) never takes ci-cd/env: a
-# setting that is left out there, as of a broker that does not run, must not lead to a cloud. Runs under bash 3.2, which is macOS's own.
+# else from the defaults in load_settings. A shell that has sourced .local/env (SENTIMENT_LOCAL_ENV) never takes
+# ci-cd/env: a setting that is left out there, as of a broker that does not run, must not lead to a cloud. Runs under
+# bash 3.2, which is macOS's own.
 
 DRY_RUN=${DRY_RUN:-}
 : "${NAME:?want NAME set by the script that sources lib.sh}"

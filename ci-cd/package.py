@@ -92,12 +92,10 @@ def staged(root: Path) -> dict[str, bytes]:
     return {**contents(root), **{path.name: path.read_bytes() for path in map(root.joinpath, FOR_CLUSTERS)}}
 
 
-def revision(root: Path, files: dict[str, bytes]) -> str:
+def revision(root: Path) -> str:
     """12 hex digits of the commit; where what is staged differs from it, with -dirty- and 8 digits of the content.
 
-    Args:
-        root: of the checkout; a copy without git counts as one that differs from a commit of zeros.
-        files: what `staged` gives.
+    A copy without git counts as one that differs from a commit of zeros. Without a difference nothing is packed.
     """
     sources = ["code", GATE, "ci-cd/package.py", *FOR_CLUSTERS]
     try:
@@ -107,6 +105,7 @@ def revision(root: Path, files: dict[str, bytes]) -> str:
         commit, changed = "0" * 12, "a copy without git"
     if not changed:
         return commit
+    files = staged(root)
     content = hashlib.sha256(b"".join(name.encode() + files[name] for name in sorted(files))).hexdigest()
     return f"{commit}-dirty-{content[:8]}"
 
@@ -141,7 +140,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     try:
         if args.revision:
-            print(revision(CODE.parent, staged(CODE.parent)))
+            print(revision(CODE.parent))
             return
         for path in write_all(CODE, args.output):
             print(f"{path} ({path.stat().st_size / 1024:.0f} KiB)")

@@ -36,7 +36,7 @@ def staged(settings: Settings, scripts: Sequence[str], checkout: Path = CHECKOUT
     if not revision:
         packer = _packer(checkout)
         files = packer.staged(checkout)
-        revision = packer.revision(checkout, files)
+        revision = packer.revision(checkout)
     folder = code_folder(settings, revision)
     lacking = store.missing(bucket, [f"{folder}/{name}" for name in (PACKAGE, *scripts)])
     if lacking and not files:
@@ -52,8 +52,7 @@ def staged(settings: Settings, scripts: Sequence[str], checkout: Path = CHECKOUT
 
 def revision_of(checkout: Path = CHECKOUT) -> str:
     """The revision under which the checkout's code is staged; SettingsError: there is no checkout."""
-    packer = _packer(checkout)
-    return str(packer.revision(checkout, packer.staged(checkout)))
+    return str(_packer(checkout).revision(checkout))
 
 
 def _packer(checkout: Path) -> Any:
