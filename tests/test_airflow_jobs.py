@@ -147,3 +147,9 @@ def test_the_audit_takes_its_arguments(broker: str, monkeypatch: pytest.MonkeyPa
     args = parser_of("code/audit_predictions.py")(jobs.audit_arguments("gs://c/s", "gs://p/s", "gs://p/a.json", broker))
     assert (args.checkpoint, args.output_path, args.report) == ("gs://c/s", "gs://p/s", "gs://p/a.json")
     assert args.kafka_bootstrap == broker
+
+
+def test_a_shown_job_holds_no_part_of_a_password() -> None:
+    shown = deploy.rendered({"args": ["--mlflow-uri", "http://joe:se@cret@host/x"]})  # pragma: allowlist secret
+    assert "http://***@host/x" in shown
+    assert "cret" not in shown

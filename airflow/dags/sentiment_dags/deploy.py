@@ -1,7 +1,6 @@
 """What sentiment_model_serving does to each stream: plan its job, deploy it, or show what would be submitted."""
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -139,7 +138,7 @@ def show(jobs: Jobs, job: dict[str, Any], say: Say) -> None:
 
 def rendered(job: dict[str, Any]) -> str:
     """The job as YAML, without the passwords that addresses may hold."""
-    return re.sub(r"://[^/@\s]*@", "://***@", str(yaml.safe_dump(job, sort_keys=False)))
+    return models.without_password(str(yaml.safe_dump(job, sort_keys=False)))
 
 
 class DeployStream(BaseOperator):

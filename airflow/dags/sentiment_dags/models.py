@@ -4,9 +4,9 @@ MLflow's client goes on trying for minutes; here a server that is away is named 
 """
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from sentiment_dags.streams import Stream
 
@@ -19,11 +19,9 @@ class RegistryError(RuntimeError):
     """The registry does not answer, or does not hold what it should; the line names address, model and version."""
 
 
-def without_password(uri: str) -> str:
-    """An address for logs."""
-    parts = urlsplit(uri)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"***@{host}")) if "@" in parts.netloc else uri
+def without_password(text: str) -> str:
+    """An address, or a text that holds some, for logs and pages."""
+    return re.sub(r"(?<=://)[^/?#\s]*@", "***@", text)
 
 
 def client(uri: str) -> Any:
@@ -39,7 +37,7 @@ def client(uri: str) -> Any:
         found = MlflowClient(uri, uri)
         found.search_registered_models(max_results=1)
     except (MlflowException, OSError, ImportError, ValueError) as error:
-        said = " ".join(str(error).split()).replace(uri, without_password(uri))[:300]
+        said = without_password(" ".join(str(error).split()))[:300]
         raise RegistryError(
             f"Variable mlflow_tracking_uri: want an MLflow server that answers, found {without_password(uri)}: {said}"
         ) from None
