@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sentiment import (
     evaluation,
     features,
+    jobs,
     models,
     plots,
     registry,
@@ -136,6 +137,7 @@ def _train(
             try:
                 results.logged.append(job.log(trainer.fit(name), table))
             except Exception as error:  # noqa: BLE001  one classifier must not cost the others; the job fails at its end
+                jobs.raise_if_ended()
                 results.failed[name] = tracking.brief(error)
                 log.exception("%s failed", name)
         if results.failed:
