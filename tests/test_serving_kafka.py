@@ -42,21 +42,23 @@ class Stage:
         return sender.send(batch, self.records(batch, count), marker or self.topic, headers, since_ms)
 
     def seen(self) -> list[Any]:
-        settings = {
-            "bootstrap.servers": self.topic.bootstrap,
-            "group.id": "reader",
-            "isolation.level": "read_committed",
-        }
-        consumer = Consumer({**settings, "enable.partition.eof": True})
-        consumer.assign([TopicPartition(self.topic.name, part, 0) for part in range(self.topic.partitions)])
-        found, ends = [], 0
-        while ends < self.topic.partitions:
+        """All up to where the topic ends now; a commit is there for its sender a moment before it is for readers."""
+        settings = {"bootstrap.servers": self.topic.bootstrap, "group.id": "reader"}
+        places = [TopicPartition(self.topic.name, part, 0) for part in range(self.topic.partitions)]
+        all_seeing = Consumer({**settings, "isolation.level": "read_uncommitted"})
+        left = {(place.partition, all_seeing.get_watermark_offsets(place, timeout=20)[1]) for place in places}
+        all_seeing.close()
+        consumer = Consumer({**settings, "isolation.level": "read_committed", "enable.partition.eof": True})
+        consumer.assign(places)
+        found = []
+        while left:
             message = consumer.poll(20)
             assert message is not None, "the topic could not be read"
-            if message.error():
-                ends += 1
-            else:
+            if not message.error():
                 found.append(message)
+            else:
+                here, read = message.partition(), message.offset() or 0
+                left = {(part, end) for part, end in left if part != here or end > read}
         consumer.close()
         return found
 
