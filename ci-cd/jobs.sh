@@ -74,9 +74,9 @@ job_field() { # job, format; sets answer
 }
 
 # Sets answer to all that the driver has said so far.
-driver_output() { # job
-  answer=''
-  job_field "$1" 'value(driverOutputResourceUri)' || return
+driver_output() { # job, where its output lies if that is known
+  answer=${2:-}
+  [ -n "$answer" ] || job_field "$1" 'value(driverOutputResourceUri)' || return
   [ -n "$answer" ] || return
   cloud storage cat "$answer.*"
 }

@@ -175,12 +175,12 @@ read_lease() {
 # Waits until the job has completed a batch, or has read all its input and renews its lease. One that another deploy has
 # submitted has had its time to begin a batch, its earlier failures do not count, and it is left as it is.
 wait_until_healthy() {
-  local state failures earlier='' last_lease='' quiet=0 began=$SECONDS until=$((SECONDS + timeout)) idle=0
+  local state output failures earlier='' last_lease='' quiet=0 began=$SECONDS until=$((SECONDS + timeout)) idle=0
   [ -z "$submitted" ] || earlier=0 idle=$QUIET_SECONDS
   while :; do
-    job_field "$job" 'value[separator="|"](status.state,statusHistory[].state)' ||
+    job_field "$job" 'value[separator="|"](status.state,driverOutputResourceUri,statusHistory[].state)' ||
       fail "job $job cannot be looked at: $cloud_error"
-    state=${answer%%|*}
+    IFS='|' read -r state output _ <<<"$answer"
     failures=$(printf '%s' "$answer" | { grep -o ATTEMPT_FAILURE || true; } | wc -l)
     earlier=${earlier:-$failures}
     read_batches
@@ -195,7 +195,7 @@ wait_until_healthy() {
     failures=$((failures - earlier))
     [ "$failures" -lt "$FAILURES" ] || give_up "its driver failed $failures times"
     [ "$SECONDS" -lt "$until" ] || give_up "no batch is complete after $timeout s"
-    if [ "$state" = RUNNING ] && [ "$offset" = "$committed" ] && runs_its_query; then
+    if [ "$state" = RUNNING ] && [ "$offset" = "$committed" ] && runs_its_query "$output"; then
       read_lease
       [ "$quiet" != 0 ] || quiet=$SECONDS last_lease=$lease
       if [ $((SECONDS - quiet)) -ge "$idle" ] && [ -n "$lease" ] && [ "$lease" != "$last_lease" ]; then
@@ -210,9 +210,9 @@ wait_until_healthy() {
 }
 
 # Whether the driver has loaded its model and started the query.
-runs_its_query() {
+runs_its_query() { # where the driver's output lies
   [ -z "${query_runs:-}" ] || return 0
-  driver_output "$job" || return 1
+  driver_output "$job" "$1" || return 1
   case $answer in
     *'the stream runs: query'*) query_runs=1 ;;
     *) return 1 ;;
