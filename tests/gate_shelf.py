@@ -24,7 +24,7 @@ NUMBER = "coalesce(try_cast(regexp_extract(text, 'n([0-9]+)', 1) AS INT), 99)"
 """Each row's number from 0 to 99: which rows a model has wrong is a matter of numbers."""
 
 METRICS = {"accuracy": 0.8, "f1": 0.8, "roc_auc": 0.9, "log_loss": 0.5}
-TOIL = f"aggregate(sequence(1, 4000), {NUMBER}, (sum, each) -> pmod(sum * 31 + each, 1000003))"
+TOIL = f"aggregate(sequence(1, 2000), {NUMBER}, (sum, each) -> pmod(sum * 31 + each, 1000003))"
 
 KINDS = {
     "plain": "{words} n{number:02d} about the usual matters of every day",

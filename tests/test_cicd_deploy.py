@@ -64,7 +64,7 @@ def train(classifier: str) -> list[str]:
 SCRIPTS = {
     "s-idle": deploy("--stream", "s-idle"),
     "s-fails": deploy("--stream", "s-fails"),
-    "s-stuck": deploy("--stream", "s-stuck", "--timeout", "30"),  # long enough to look idle
+    "s-stuck": deploy("--stream", "s-stuck", "--timeout", "20"),  # long enough to look idle
     "a training that fails": train("gbt"),
     "a training": train("logisticregression"),
 }
@@ -206,7 +206,7 @@ def test_of_two_deploys_at_once_with_different_settings_one_stream_is_left(scrip
     [
         ("s-idle", 0, "has read all its input and waits for more"),
         ("s-fails", 1, ": --mlflow-uri: want an MLflow server or database, found none"),
-        ("s-stuck", 1, "no batch is complete after 30 s, and it was cancelled"),
+        ("s-stuck", 1, "no batch is complete after 20 s, and it was cancelled"),
     ],
 )
 def test_only_a_stream_that_serves_is_left_running(

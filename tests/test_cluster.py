@@ -1,20 +1,26 @@
 """The standalone cluster: started when jobs shall run there, healed when a part dies, executors that can be killed."""
 
+import json
+import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import jars
 import psutil
 import pytest
 import supervisor
+from buckets import Store
 from cluster_service import Cluster
-from cluster_training import executors, lost_executor
+from cluster_training import BUCKET, MODEL, ROWS, driver_output, executors, trained
 from daemons import lives
-from dataproc_server import Clients, Server, output, states, wait_for
+from dataproc_server import Clients, Server, states, wait_for
 from dataproc_service import Dataproc
+from gcs_service import Gcs
 from mlflow.tracking import MlflowClient
 from services import ServiceError, free_port
+from supervisor import environment
 
 
 def listening(processes: list[psutil.Process]) -> set[str]:
@@ -27,8 +33,17 @@ def listening(processes: list[psutil.Process]) -> set[str]:
     }
 
 
+class DataprocOfTheStore(Dataproc):
+    """A Dataproc server beside the object store of the run."""
+
+    known: Mapping[str, str]
+
+    def launch(self, env: Mapping[str, str]) -> None:
+        super().launch({**env, **self.known})
+
+
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[tuple[Cluster, Dataproc]]":
+def stack(gcs: Gcs, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[tuple[Cluster, DataprocOfTheStore]]":
     """A cluster and a Dataproc server whose jobs run there, not started yet."""
     folder = tmp_path_factory.mktemp("stack")
     with pytest.MonkeyPatch.context() as patched:
@@ -36,13 +51,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[tuple[Cluster, 
         for key in Dataproc.section_keys:
             patched.setenv(f"DATAPROC_{key.upper()}", str(free_port()))
         cluster = Cluster(folder / "cluster", {key: free_port() for key in Cluster.section_keys})
-        dataproc = Dataproc(folder / "dataproc")
+        dataproc = DataprocOfTheStore(folder / "dataproc")
+        dataproc.known = {**gcs.exports(), "SENTIMENT_JARS": ",".join(jars.connector_jars())}
         yield cluster, dataproc
         dataproc.stop()
         cluster.stop()
 
 
-Stack = tuple[Cluster, Dataproc]
+Stack = tuple[Cluster, DataprocOfTheStore]
 
 
 def up(stack: Stack, *chosen: str) -> None:
@@ -106,8 +122,8 @@ def test_jobs_of_the_dataproc_server_run_in_executors_of_the_cluster_on_127_0_0_
     (tmp_path / "ask.py").write_text(ASK, encoding="utf-8")
     properties = {"spark.executor.memory": "512m", "spark.driver.memory": "512m"}
     job = clients.submit(tmp_path / "ask.py", pyspark={"properties": properties})
-    wait_for(lambda: "ran on" in output(job) or clients.job(job.reference.job_id).done, 240)
-    assert f"ran on {cluster.url()} 4" in output(job)
+    wait_for(lambda: "ran on" in driver_output(dataproc) or clients.job(job.reference.job_id).done, 240)
+    assert f"ran on {cluster.url()} 4" in driver_output(dataproc)
     running = executors(cluster)
     assert len(running) == 2
     everything = [process for service in stack for daemon in service.daemons for process in daemon.family()]
@@ -119,6 +135,37 @@ def test_jobs_of_the_dataproc_server_run_in_executors_of_the_cluster_on_127_0_0_
     )
     assert states(clients.ended(job))[-1] == "CANCELLED"
     wait_for(lambda: not executors(cluster))
+
+
+@pytest.mark.spark
+@pytest.mark.gcloud
+def test_a_training_by_gcloud_on_gs_that_loses_an_executor_ends_well(
+    stack: Stack, gcs: Gcs, sample_csv: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    cluster, dataproc = stack
+    up(stack)
+    shell = environment({**dataproc.known, **dataproc.exports()})
+    training = trained(cluster, dataproc, sample_csv, tmp_path_factory.mktemp("gcloud-training"), shell)
+    folder, place = training.folder, training.place
+    assert training.code == 0, training.said[-3000:]
+    assert "finished successfully" in training.said
+    assert f"{MODEL}: registering and reading back" in training.said.replace("twitter-sentiment-model-", "")
+    assert re.search(r"Lost executor \d", training.said), training.said[-3000:]
+    client = MlflowClient(training.uri, training.uri)
+    (version,) = client.search_model_versions(f"name='twitter-sentiment-model-{MODEL}'")
+    assert str(client.get_model_version_by_alias("twitter-sentiment-model-best", "champion").version) == "1"
+    run = client.get_run(str(version.run_id))
+    assert run.data.metrics["accuracy"] > 0.5
+    parent = client.get_run(run.data.tags["mlflow.parentRunId"])
+    assert parent.data.params["input"] == f"{place}/raw/"
+    with Store(gcs.port) as store:
+        told = json.loads(store.read(BUCKET, f"{folder.name}/run1/run.json"))
+        names = [str(found["name"]) for found in store.objects(BUCKET)]
+    assert told["state"] == "finished"
+    assert any(name.startswith(f"{folder.name}/run1/{MODEL}/sparkml/") for name in names)
+    counted = sum(int(count) for name, count in parent.data.params.items() if name.startswith("rows_"))
+    assert 0.7 * ROWS < counted <= ROWS
+    assert not os.path.lexists(folder / "spark-warehouse")
 
 
 def test_a_dead_worker_is_told_with_its_log_and_up_starts_that_one_alone(stack: Stack) -> None:
@@ -150,20 +197,3 @@ def test_a_dead_master_takes_the_workers_along_and_down_leaves_nothing(stack: St
     assert not any(lives(process) for process in family)
     assert cluster.state() == "stopped"
     assert not listening([process for process in family if lives(process)])
-
-
-@pytest.mark.spark
-def test_an_executor_that_is_killed_while_it_trains_costs_nothing(
-    cluster: Cluster, sample_csv: Path, tmp_path: Path
-) -> None:
-    found = lost_executor(cluster, sample_csv, tmp_path)
-    assert found.code == 0, found.said[-3000:]
-    assert len(found.killed) == 1
-    assert re.search(r"Lost executor \d", found.said), found.said[-3000:]
-    client = MlflowClient(found.uri, found.uri)
-    for model in ("linearsvc", "best"):
-        versions = client.search_model_versions(f"name='twitter-sentiment-model-{model}'")
-        assert [str(version.version) for version in versions] == ["1"]
-        run_id = versions[0].run_id
-        assert run_id is not None
-        assert client.get_run(run_id).data.metrics["accuracy"] > 0.5
