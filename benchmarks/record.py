@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from benchmarks import processes
-from sentiment.jobs import EndedBySignalError
+from sentiment.signals import EndedBySignalError
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from sentiment import flags, jobs, kafka_clients, prediction_views
+from sentiment import flags, jobs, kafka_clients, prediction_views, signals
 from sentiment.prediction_views import Tally, View
 
 EARLIEST, LATEST = "earliest", "latest"
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     except KafkaError as error:
         raise kafka_clients.unreachable(args.kafka_bootstrap, error) from error
     except KeyboardInterrupt as ended:
-        if args.once or isinstance(ended, jobs.EndedBySignalError):
+        if args.once or isinstance(ended, signals.EndedBySignalError):
             raise
     except BrokenPipeError:  # the reader behind a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

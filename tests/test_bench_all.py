@@ -20,7 +20,8 @@ from benchmarks import all as bench_all  # noqa: E402
 from benchmarks import cluster, endurance, fresh_clone, processes, record, serve, trees  # noqa: E402
 from benchmarks.figures import DONE, FEATURES, OURS, TREE_INPUTS, Row  # noqa: E402
 from benchmarks.sections import SECTIONS, Section, linear  # noqa: E402
-from sentiment.jobs import DataError, EndedBySignalError  # noqa: E402
+from sentiment.jobs import DataError  # noqa: E402
+from sentiment.signals import EndedBySignalError  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 

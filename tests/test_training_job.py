@@ -23,7 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from second_way import SecondWay, walked
 
-from sentiment import datasets, evaluation, features, jobs, models, registry, tracking, training
+from sentiment import datasets, evaluation, features, models, registry, signals, tracking, training
 from sentiment.drift import bins
 from sentiment.features import FOLD, HASH, FeatureTable
 from sentiment.gate import validation, versions
@@ -348,7 +348,7 @@ def test_a_folder_that_holds_no_splits_is_named(tmp_path: Path) -> None:
         train_and_log.main(["--data", str(tmp_path)])
 
 
-@pytest.mark.parametrize("end", [RuntimeError("power cut"), jobs.EndedBySignalError(signal.SIGTERM)])
+@pytest.mark.parametrize("end", [RuntimeError("power cut"), signals.EndedBySignalError(signal.SIGTERM)])
 def test_a_job_keeps_its_log_when_training_breaks(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: BaseException
 ) -> None:

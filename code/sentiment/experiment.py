@@ -1,6 +1,6 @@
 """One training from splits to registered models: what train_and_log.py and sentiment_multimodel.py both do."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from pyspark.sql import DataFrame, SparkSession
 from sentiment import (
     evaluation,
     features,
-    jobs,
     models,
     plots,
     registry,
     report,
+    signals,
     splits,
     storage,
     tracking,
@@ -70,7 +70,7 @@ def train(spark: SparkSession, divided: dict[str, DataFrame], settings: Settings
     """
     results = Results()
     (work / "plots").mkdir()
-    with ThreadPoolExecutor(2) as beside:  # MLflow takes seconds where it makes its database first
+    with signals.spark_threads(2) as beside:  # MLflow takes seconds where it makes its database first
         counting = beside.submit(splits.count_labels, divided)
         waking = beside.submit(features.wake_workers, spark)
         with steps.step("checking the output and the registry"):
@@ -137,7 +137,7 @@ def _train(
             try:
                 results.logged.append(job.log(trainer.fit(name), table))
             except Exception as error:  # noqa: BLE001  one classifier must not cost the others; the job fails at its end
-                jobs.raise_if_ended()
+                signals.raise_if_ended()
                 results.failed[name] = tracking.brief(error)
                 log.exception("%s failed", name)
         if results.failed:
@@ -180,7 +180,7 @@ class _Job:
             mlflow.log_params({**trained.params, **self.settings.splitting})
             mlflow.log_metrics(metrics)
             run_id = run.info.run_id
-            with ThreadPoolExecutor(1) as beside:  # Spark saves while Python draws
+            with signals.spark_threads(1) as beside:  # Spark saves while Python draws
                 place = (self.work / name, run_id, test.texts[0], self.scratch)
                 saving = beside.submit(registry.save, trained.pipeline, *place)
                 _log_results(name, test, evaluation.profile(test, self.tokens), self.work / "plots")

@@ -4,10 +4,8 @@ import atexit
 import importlib
 import os
 import shutil
-import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +18,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 import sentiment
-from sentiment import emulator
+from sentiment import emulator, signals
 from sentiment.jobs import DataError, one_line
 from sentiment.packing import NAME, zipped
 
@@ -77,34 +75,13 @@ def session(app: str, workers_need_package: bool = False) -> SparkSession:
 
 def _started(builder: SparkSession.Builder) -> SparkSession:
     try:
-        with _signals_held():
+        with signals.held():
             return builder.getOrCreate()
     except (PySparkException, Py4JError, OSError) as error:
         raise DataError(
             "Spark does not start: want Java 17 (JAVA_HOME, else java on PATH) and a heap like 4g in "
             f"SENTIMENT_DRIVER_MEMORY, found {one_line(error)[:200]}"
         ) from error
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """SIGINT and SIGTERM wait until Spark runs: a JVM whose start was cut short stays behind for good.
-
-    Their handlers stay what they were. PySpark's own for SIGINT would ask the JVM something on the connection that
-    waits for an answer.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    before = {each: signal.signal(each, lambda each, _: came.append(each)) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        if came:
-            signal.raise_signal(came[0])
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Fit the classifiers on one shared feature table; what one fit needs of another is fitted once."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import features, models
+from sentiment import features, models, signals
 from sentiment.features import FOLD, HASH, FeatureTable
 from sentiment.progress import Progress
 
@@ -89,7 +89,7 @@ class Trainer:
         if name not in self._fits:
             rows = self._rows_for_trees() if name in models.TREES else self.train
             names = self._side_by_side(name)
-            with self.steps.step(" and ".join(names)), ThreadPoolExecutor(len(names)) as beside:
+            with self.steps.step(" and ".join(names)), signals.spark_threads(len(names)) as beside:
                 self._fits |= {each: beside.submit(self._fitted, each, rows) for each in names}
         return self._fits.pop(name).result()
 
@@ -164,7 +164,7 @@ class Trainer:
                 estimator = models.logistic_regression(self.table.train_rows)
                 self._logistic = (estimator, estimator.fit(self.train))
         estimator, refitted = self._logistic
-        with self.steps.step("out-of-fold linear scores"), ThreadPoolExecutor(1) as beside:
+        with self.steps.step("out-of-fold linear scores"), signals.spark_threads(1) as beside:
             whole = beside.submit(models.naive_bayes().fit, self.train)
 
             train, held = self._one_fold_held_out()

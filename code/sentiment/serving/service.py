@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from sentiment import jobs, storage, tracking
+from sentiment import signals, storage, tracking
 from sentiment.jobs import ArgumentsError, DataError
 from sentiment.pausing import pause
 from sentiment.progress import log
@@ -36,7 +36,7 @@ def serve(spark: SparkSession, serving: Serving) -> None:
 
     Raises:
         DataError: something that was wanted is not there, or a batch failed for longer than --batch-retry-seconds.
-        jobs.EndedBySignalError: SIGTERM or SIGINT; the batch in work is complete.
+        signals.EndedBySignalError: SIGTERM or SIGINT; the batch in work is complete.
     """
     spark.conf.set("spark.sql.inMemoryColumnarStorage.compressed", "false")  # a batch is held for a moment only
     if storage.is_local(spark, serving.checkpoint):
@@ -110,14 +110,14 @@ def _watch(
                 return
         except Exception as error:
             if asked.number:  # a signal to the whole process group has ended the JVM too, within a batch perhaps
-                raise jobs.EndedBySignalError(asked.number) from error
+                raise signals.EndedBySignalError(asked.number) from error
             raise _ended_by(error, processor, lease) from error
         if lease.lost:
             lease.check()
         if asked.number:
             log.info("%s: completing the batch in work", signal.Signals(asked.number).name)
             _stop_between_batches(query, processor, checkpoint)
-            raise jobs.EndedBySignalError(asked.number)
+            raise signals.EndedBySignalError(asked.number)
         if time.monotonic() - looked >= 2 * LOOK_SECONDS:
             looked = time.monotonic()
             if _seen(checkpoint.drain_asked):
