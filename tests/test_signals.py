@@ -15,6 +15,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from sentiment import jobs, progress, signals
+from sentiment.session import session
 
 pytestmark = pytest.mark.spark
 
@@ -63,6 +64,7 @@ def test_a_signal_ends_a_job_at_once_and_it_can_clear_up(
     spark: SparkSession,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
+    recwarn: pytest.WarningsRecorder,
     number: signal.Signals,
     work: str,
 ) -> None:
@@ -84,6 +86,7 @@ def test_a_signal_ends_a_job_at_once_and_it_can_clear_up(
         finally:
             done.append(f"cleared up with {spark.range(7).count()} rows")
 
+    session("job")  # it silences warnings, which pytest has turned on
     begun = time.monotonic()
     with pytest.raises(SystemExit) as ended:
         jobs.run(main)
@@ -93,6 +96,7 @@ def test_a_signal_ends_a_job_at_once_and_it_can_clear_up(
     assert {each: signal.getsignal(each) for each in signals.USUAL} == signals.USUAL
     assert capsys.readouterr().err == f"{Path(sys.argv[0]).name}: {told}\n"
     assert caplog.records == []
+    assert [str(warning.message) for warning in recwarn if "Arrow" in str(warning.message)] == []
 
 
 def test_a_session_leaves_interruptions_to_the_job(spark: SparkSession) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ def session(app: str, workers_need_package: bool = False) -> SparkSession:
         spark = _started(builder)
     else:
         spark = builder.getOrCreate()
+    # With the error that is raised anyway, stack trace and all; where a job is ended, nobody wants it.
+    warnings.filterwarnings("ignore", r"(?s)toPandas attempted Arrow optimization .* can not continue", UserWarning)
     package = Path(sentiment.__file__).parent.parent
     if package.name.startswith(EMBEDDED_PREFIX):
         spark.sparkContext.addPyFile(str(package))
