@@ -111,9 +111,10 @@ def _leave_spark() -> None:
     cancelling.start()
     cancelling.join(CANCEL_SECONDS)
     context = _spark_context()
-    connection = context and context._gateway._gateway_client.get_thread_connection()
-    if connection is not None:
-        connection.close()
+    # Without pinned threads (PYSPARK_PIN_THREAD) connections belong to nobody.
+    ours = context and getattr(context._gateway._gateway_client, "get_thread_connection", lambda: None)()
+    if ours is not None:
+        ours.close()
 
 
 def _cancel_spark_jobs() -> None:
@@ -124,9 +125,8 @@ def _cancel_spark_jobs() -> None:
 
 
 def _spark_context() -> Any:
-    """The one that runs; a job that never loaded pyspark has none."""
-    pyspark: Any = sys.modules.get("pyspark")
-    return pyspark and pyspark.SparkContext._active_spark_context
+    """The one that runs; a job that has not loaded all of pyspark has none."""
+    return getattr(getattr(sys.modules.get("pyspark"), "SparkContext", None), "_active_spark_context", None)
 
 
 def _in_main() -> bool:
