@@ -32,7 +32,6 @@ class Training:
     Attributes:
         code: gcloud's exit code.
         said: gcloud's output, the driver's in it.
-        lost: the executor that was killed.
         folder: the folder it was submitted from, of which the place on gs:// has its name.
         place: on gs://, with raw/ and run1/.
         uri: the registry.
@@ -40,7 +39,6 @@ class Training:
 
     code: int
     said: str
-    lost: psutil.Process
     folder: Path
     place: str
     uri: str
@@ -97,14 +95,13 @@ def trained(cluster: Cluster, dataproc: Dataproc, sample_csv: Path, folder: Path
     try:
         # The features lie in the executors, the fit has begun.
         wait_for(lambda: f" {MODEL} ...\n" in driver_output(dataproc) or process.poll() is not None, PATIENCE_SECONDS)
-        lost = executors(cluster)[0]
-        lost.kill()
+        executors(cluster)[0].kill()
         assert f" {MODEL}: " not in driver_output(dataproc), "it was killed too late to show anything"
         said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     finally:
         process.kill()
         process.communicate()
-    return Training(process.returncode, said, lost, folder, place, uri)
+    return Training(process.returncode, said, folder, place, uri)
 
 
 def started(words: list[str], folder: Path, shell: dict[str, str]) -> "subprocess.Popen[str]":

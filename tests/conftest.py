@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, settings
 from local_gcs import start_gcs
 from pyspark.sql import DataFrame, SparkSession
 from services import LOCAL, free_port
+from sharing import SPARK
 
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ["SENTIMENT_DRIVER_MEMORY"] = "2g"
@@ -66,7 +67,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """What `-m spark` would leave out is not even imported: the environment of Spark 3.5 has no Airflow."""
     if config.getoption("markexpr") != "spark" or not collection_path.match("test_*.py"):
         return None
-    return "mark.spark" not in collection_path.read_text(encoding="utf-8") or None
+    return SPARK not in collection_path.read_text(encoding="utf-8") or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -53,6 +53,28 @@ def raise_if_ended() -> None:
         raise _ending[0]
 
 
+class Remembered:
+    """The first signal that came: its number, 0 while there is none."""
+
+    number = 0
+
+
+@contextlib.contextmanager
+def remembered() -> Iterator[Remembered]:
+    """Inside, SIGTERM and SIGINT are remembered and nothing else; their handlers are what they were after it."""
+    asked = Remembered()
+
+    def remember(number: int, _frame: object) -> None:
+        asked.number = asked.number or number
+
+    before = {number: signal.signal(number, remember) for number in USUAL if _in_main()}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """Inside, where Spark is started, SIGINT and SIGTERM wait: a JVM whose start was cut short stays behind for good.
@@ -60,18 +82,12 @@ def held() -> Iterator[None]:
     Their handlers stay what they were. PySpark's own for SIGINT would ask the JVM something on the connection that
     waits for an answer.
     """
-    if not _in_main():
-        yield
-        return
-    came: list[int] = []
-    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in USUAL}
     try:
-        yield
+        with remembered() as asked:
+            yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        if asked.number:
+            signal.raise_signal(asked.number)
 
 
 @contextlib.contextmanager
@@ -80,7 +96,7 @@ def spark_threads(count: int) -> Iterator[ThreadPoolExecutor]:
     pool = ThreadPoolExecutor(count)
     try:
         yield pool
-        pool.shutdown()
+        pool.shutdown()  # waits, and is where most interruptions come up
     except KeyboardInterrupt:
         over = threading.Thread(target=pool.shutdown, kwargs={"cancel_futures": True})
         over.start()

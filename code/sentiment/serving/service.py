@@ -1,7 +1,6 @@
 """The life of a stream: take the lease, load a model, run the query, end it the way it was asked to."""
 
 import signal
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +40,7 @@ def serve(spark: SparkSession, serving: Serving) -> None:
     spark.conf.set("spark.sql.inMemoryColumnarStorage.compressed", "false")  # a batch is held for a moment only
     if storage.is_local(spark, serving.checkpoint):
         spark.conf.set("spark.sql.streaming.checkpointFileManagerClass", LOCAL_FILES)
-    with _Signals() as asked:
+    with signals.remembered() as asked:
         checkpoint = Checkpoint(spark, serving.checkpoint)
         _check_source(spark, serving)
         topics = output_topics(serving.sinks)  # before the checkpoint is bound to them, or an older driver displaced
@@ -72,7 +71,7 @@ def _run(
     lease: Lease,
     keeper: Keeper,
     client: MlflowClient,
-    asked: "_Signals",
+    asked: signals.Remembered,
 ) -> None:
     metrics = Metrics(lambda: _state(keeper))
     processor = BatchProcessor(serving, topics, checkpoint, lease, keeper, metrics.report, pause)
@@ -100,7 +99,7 @@ def _started(spark: SparkSession, serving: Serving, processor: BatchProcessor) -
 
 
 def _watch(
-    query: StreamingQuery, processor: BatchProcessor, checkpoint: Checkpoint, lease: Lease, asked: "_Signals"
+    query: StreamingQuery, processor: BatchProcessor, checkpoint: Checkpoint, lease: Lease, asked: signals.Remembered
 ) -> None:
     """Wait for the end of the query, or bring it about."""
     looked = 0.0
@@ -189,24 +188,3 @@ def _state(keeper: Keeper) -> dict[str, Any]:
         "swaps": keeper.swaps,
         "rejected": keeper.rejected,
     }
-
-
-class _Signals:
-    """Remembers the first SIGTERM or SIGINT instead of dying of it, while it is entered."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "_Signals":
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._remember)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _remember(self, number: int, _frame: Any) -> None:
-        self.number = self.number or number
