@@ -120,8 +120,10 @@ install() { # stamp name, requirements files
   for file in "$@"; do files+=(-r "$file"); done
   echo "setup: installing $* into $venv (a minute or so; several on a slow line, the first time)"
   use_pip_settings
+  # The files name everything that is to be there: nothing is left to resolve, for which uv would ask for the metadata of
+  # each package, and build pyspark anew where its index says nothing of how long an answer is good.
   # The list of some 300 packages is left out; what uv downloads and how far it is stays visible.
-  "$venv/bin/uv" pip install --python "$venv/bin/python" "${files[@]}" 2>&1 | sed '/^ [+~-] /d'
+  "$venv/bin/uv" pip install --no-deps --python "$venv/bin/python" "${files[@]}" 2>&1 | sed '/^ [+~-] /d'
   fingerprint "$@" >"$stamp"
   rm "$venv/.unfinished"
   echo "setup: $venv is ready"
