@@ -4,7 +4,7 @@ import contextlib
 import math
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import ColSpec, Schema
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import storage
@@ -93,27 +93,40 @@ def read_back(spark: SparkSession, what: str, uri: str, expected: Scores, scratc
     """
     model = mlflow.spark.load_model(uri, dfs_tmpdir=scratch)
     known = list(zip(expected.texts[:SMOKE_ROWS], expected.probabilities[:SMOKE_ROWS], strict=False))
-    rows: list[tuple[Any, ...]] = [(place, text) for place, (text, _) in enumerate(known)]
-    rows += [(len(known) + place, text) for place, text in enumerate(ODD_TEXTS)]
-    frame = spark.createDataFrame(rows, "place int, text string")
-    scored = model.transform(frame)
+    texts = [*(text for text, _ in known), *ODD_TEXTS]
+    scored = model.transform(numbered(spark, texts, "place"))
     if scored.columns != ["place", "text", "prediction", "probability"]:
         raise DataError(f"{what}: want text → prediction, probability, got {', '.join(scored.columns)}")
     said = {
         row["place"]: row
         for row in scored.select("place", "prediction", vector_to_array(F.col("probability")).alias("p")).collect()
     }
-    if len(said) != len(rows):
-        raise DataError(f"{what}: scored {len(said)} of {len(rows)} rows")
+    if len(said) != len(texts):
+        raise DataError(f"{what}: scored {len(said)} of {len(texts)} rows")
     for place, row in said.items():
         if not all(math.isfinite(value) for value in row["p"]) or row["prediction"] != float(row["p"][1] > row["p"][0]):
-            raise DataError(f"{what}: unusable scores {row['p']} for {str(rows[place][1])[:40]!r}")
+            raise DataError(f"{what}: unusable scores {row['p']} for {str(texts[place])[:40]!r}")
     for place, (text, score) in enumerate(known):
         if abs(said[place]["p"][1] - score) > SMOKE_TOLERANCE:
             raise DataError(
                 f"{what}: read back from the registry it scores {said[place]['p'][1]:.6f} "
                 f"where the fitted model gave {score:.6f}, for {text[:40]!r}"
             )
+
+
+def numbered(spark: SparkSession, texts: Sequence[str | None], place: str) -> DataFrame:
+    """A few texts and their places, for a model to be tried on.
+
+    From a list of rows Spark would start a Python worker to read them. And a model on rows that the plan itself holds
+    would be interpreted while it is planned, not compiled as on a stream's: the partition of their own is to prevent that.
+
+    Args:
+        spark: the session.
+        texts: the column `text`; None is null.
+        place: the name of the column of places, an int from 0.
+    """
+    frame = pd.DataFrame({place: range(len(texts)), "text": pd.Series(texts, dtype=object)})
+    return spark.createDataFrame(frame, f"{place} int, text string").coalesce(1)
 
 
 def standing(client: MlflowClient, name: str, alias: str) -> str | None:

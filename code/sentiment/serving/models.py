@@ -22,7 +22,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from sentiment import storage
 from sentiment.jobs import DataError
 from sentiment.progress import log
-from sentiment.registry import ODD_TEXTS, standing
+from sentiment.registry import ODD_TEXTS, numbered, standing
 from sentiment.serving import linear, pyfunc
 from sentiment.serving.linear import Linear
 from sentiment.serving.scoring import Loaded
@@ -193,7 +193,7 @@ class Copies:
 
 
 def _probe_set(spark: SparkSession) -> DataFrame:
-    return spark.createDataFrame(list(enumerate([*PROBES, *ODD_TEXTS])), "inner_place int, text string")
+    return numbered(spark, [*PROBES, *ODD_TEXTS], "inner_place")
 
 
 def check(spark: SparkSession, model: Loaded) -> None:
