@@ -13,6 +13,7 @@ import airflow_run
 import class_archive
 import closing
 import cluster_service
+import lean_daemon
 import pytest
 from airflow_run import Airflow
 from broker import Broker
@@ -108,6 +109,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.SETTINGS["spark.sql.shuffle.partitions"] = "2"
     session.SETTINGS["spark.sql.warehouse.dir"] = str(tmp_path_factory.mktemp("warehouse"))
     session.SETTINGS["spark.master"] = "local[2]"
+    session.SETTINGS["spark.python.daemon.module"] = lean_daemon.__name__
+    session.SETTINGS["spark.executorEnv.PYTHONPATH"] = str(Path(__file__).parent)
     made = session.session("tests", workers_need_package=True)
     yield made
     made.stop()
