@@ -6,9 +6,9 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pyspark
 from mlflow.exceptions import MlflowException
@@ -118,14 +118,14 @@ def numbered(spark: SparkSession, texts: Sequence[str | None], place: str) -> Da
     """A few texts and their places, for a model to be tried on.
 
     From a list of rows Spark would start a Python worker to read them. And a model on rows that the plan itself holds
-    would be interpreted while it is planned, not compiled as on a stream's: the partition of their own is to prevent that.
+    would be interpreted while it is planned, not compiled as on a stream's: a partition of their own prevents that.
 
     Args:
         spark: the session.
         texts: the column `text`; None is null.
         place: the name of the column of places, an int from 0.
     """
-    frame = pd.DataFrame({place: range(len(texts)), "text": pd.Series(texts, dtype=object)})
+    frame = pd.DataFrame({place: range(len(texts)), "text": np.array(texts, dtype=object)})
     return spark.createDataFrame(frame, f"{place} int, text string").coalesce(1)
 
 
