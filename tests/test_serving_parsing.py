@@ -3,8 +3,11 @@
 import datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
-from pyspark.sql import Row, SparkSession
+from pyarrow import parquet
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment.serving import parsing, rescoring, sources
 from sentiment.serving.settings import CSV, CSV_HEADER, FILE, JSON, KAFKA, TEXT, Source
@@ -15,10 +18,14 @@ NOT_A_STRING = "text is not a string"
 LONGEST = 50
 
 
-def parse(spark: SparkSession, payloads: list[bytes | None]) -> list[Row]:
+def parsed(spark: SparkSession, payloads: list[bytes | None]) -> DataFrame:
     rows = [(payload and bytearray(payload), f"kafka:t/0/{place}", TIME) for place, payload in enumerate(payloads)]
     frame = spark.createDataFrame(rows, "payload binary, source string, ingest_time timestamp")
-    return parsing.parse(frame, Source(KAFKA), LONGEST).collect()
+    return parsing.parse(frame, Source(KAFKA), LONGEST)
+
+
+def parse(spark: SparkSession, payloads: list[bytes | None]) -> list[Row]:
+    return parsed(spark, payloads).collect()
 
 
 MESSAGES: list[tuple[bytes | None, str | None]] = [
@@ -81,6 +88,18 @@ def test_a_time_without_its_date_is_null(spark: SparkSession) -> None:
     times = ["12:30", "T12:30:15", "12:3-08:00", "2026-02-01 12:30"]
     found = parse(spark, [f'{{"text":"a","timestamp":"{time}"}}'.encode() for time in times])
     assert [row["event_time"] for row in found] == [None, None, None, datetime.datetime(2026, 2, 1, 12, 30)]
+
+
+def test_an_ancient_time_can_be_written_and_read(spark: SparkSession, tmp_path: Path) -> None:
+    times = ["0001-01-01T00:00:00Z", "1850-05-05"]
+    rows = parsed(spark, [f'{{"text":"a","timestamp":"{time}"}}'.encode() for time in times])
+    rows.coalesce(1).write.parquet(str(tmp_path / "spark"))
+    by_arrow = pa.table({"event_time": pa.array([datetime.datetime(1, 1, 1)], pa.timestamp("us", "UTC"))})
+    (tmp_path / "arrow").mkdir()
+    parquet.write_table(by_arrow, tmp_path / "arrow" / "0.parquet")
+    found = spark.read.parquet(str(tmp_path / "spark"), str(tmp_path / "arrow"))
+    days = [row["day"] for row in found.select(F.col("event_time").cast("date").cast("string").alias("day")).collect()]
+    assert sorted(days) == ["0001-01-01", "0001-01-01", "1850-05-05"]
 
 
 @pytest.mark.parametrize(("label", "expected"), [("0", 0.0), ("1", 1.0), ("4", 1.0), ("2", None), ('"4"', 1.0)])

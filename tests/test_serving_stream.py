@@ -69,7 +69,7 @@ def tweets(first: int, count: int) -> list[str]:
 
 
 def test_every_message_becomes_one_prediction_or_one_dead_letter(spark: SparkSession, place: Place) -> None:
-    place.write("a.json", tweets(0, 30) + POISON)
+    place.write("a.json", [*tweets(0, 29), '{"id": "m29", "text": "old", "timestamp": "0001-02-01"}', *POISON])
     place.write("b.json", tweets(30, 20))
     service.serve(
         spark, place.serving(sinks=Sinks(str(place.output), f"{place.output}-dead-letters", f"{place.output}-json"))
