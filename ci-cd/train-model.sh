@@ -53,6 +53,7 @@ need_cluster
 find_revision
 job=training-$revision-$(date -u +%Y%m%d-%H%M%S)-$$
 output=${output:-gs://$MODELS_BUCKET/training/$job}
+while [ "$output" != "${output%/}" ]; do output=${output%/}; done # as the job takes it
 arguments=(--input "$input" --output "$output" --mlflow-uri "$MLFLOW_TRACKING_URI"
   --registered-model-name "${MODEL_NAME%-best}")
 [ -z "${SENTIMENT_LEDGER:-}" ] || arguments+=(--ledger "$SENTIMENT_LEDGER")

@@ -161,6 +161,13 @@ def test_a_dry_run_shows_the_commands_and_needs_no_gcloud(path: str) -> None:
     assert "hush" not in out
 
 
+def test_the_output_of_a_training_may_end_in_slashes(path: str) -> None:
+    words = ["--dry-run", "--output", "gs://mine/run//"]
+    code, out, err = run(path, "train-model.sh", *words, **SETTINGS)
+    assert (code, err) == (0, "")
+    assert " --output gs://mine/run --mlflow-uri " in out  # run.json is looked for there too
+
+
 @pytest.mark.parametrize("password", ["hush", "hu/sh", "hu@sh", "hu sh"])
 @pytest.mark.parametrize("script", [*SCRIPTS, "create-cluster.sh", "delete-cluster.sh"])
 def test_a_dry_run_shows_no_password(path: str, script: str, password: str) -> None:
