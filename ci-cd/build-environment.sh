@@ -39,9 +39,9 @@ if [ -n "$requirements" ] && [ ! -f "$(from_caller "$requirements")" ]; then
 fi
 output=${output:+$(from_caller "$output")} requirements=${requirements:+$(from_caller "$requirements")}
 : "${output:=dist/environment.tar.gz}" "${requirements:=requirements-cluster.txt}"
+if [ -n "$upload" ]; then load_settings "$env_file"; else read_settings "$env_file"; fi # a project is for --upload
 [ "$(uname -s)" = Linux ] || fail "want Linux, as the cluster's machines have it, found $(uname -s)"
 if [ -n "$upload" ]; then
-  load_settings "$env_file"
   need_gcloud
   need_bucket CODE_BUCKET "$CODE_BUCKET"
 fi

@@ -48,7 +48,8 @@ need_number() { # flag, value, what is wanted, 0 where that is one too
   usage_error "want $1 to be $wanted, found $2"
 }
 
-load_settings() { # a file of settings, or nothing
+# What stands in the file alone, for a script that may do without a project.
+read_settings() { # a file of settings, or nothing
   local file=${1:-} path='' line name number=0
   if [ -n "$file" ]; then
     path=$(from_caller "$file")
@@ -71,6 +72,10 @@ load_settings() { # a file of settings, or nothing
       if [ -z "${!name+set}" ]; then export "$name=${line#*=}"; fi # what the environment holds empty stays so
     done <"$path"
   fi
+}
+
+load_settings() { # a file of settings, or nothing
+  read_settings "${1:-}"
   : "${PROJECT_ID:=${CLOUDSDK_CORE_PROJECT:-${GOOGLE_CLOUD_PROJECT:-}}}"
   : "${REGION:=us-central1}" "${CLUSTER:=sentiment-cluster}" "${MODEL_NAME:=twitter-sentiment-model-best}"
   : "${CODE_BUCKET:=sentiment-bucket-code}" "${DATA_BUCKET:=sentiment-bucket-data}"

@@ -249,9 +249,19 @@ def test_a_file_is_taken_from_where_the_user_is(path: str, tmp_path: Path) -> No
         assert (code, err) == (0, "")
         assert "--region=europe-west1" in out or script == "smoke-test.sh"
     (tmp_path / "mine.txt").touch()
-    words = ["--requirements", "mine.txt", "--upload", "--env", "absent"]
-    code, _, err = run_at(tmp_path, path, ROOT / "ci-cd" / "build-environment.sh", *words)
-    assert (code, err) == (2, "build-environment: want --env to name a file of settings, found nothing at absent\n")
+    for upload in (["--upload"], []):
+        words = ["--requirements", "mine.txt", *upload, "--env", "absent"]
+        code, _, err = run_at(tmp_path, path, ROOT / "ci-cd" / "build-environment.sh", *words)
+        assert (code, err) == (2, "build-environment: want --env to name a file of settings, found nothing at absent\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the archive is of Linux")
+def test_an_archive_that_stays_here_needs_no_project_and_takes_the_installer_of_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("MINICONDA_GCS_URI=/nowhere/miniconda.sh\n", encoding="utf-8")
+    script, tools = ROOT / "ci-cd" / "build-environment.sh", os.environ["PATH"]
+    code, _, err = run_at(tmp_path, tools, script, "--env", "env", "--output", f"{tmp_path}/made.tar.gz")
+    assert code == 1
+    assert "want Miniconda at /nowhere/miniconda.sh, found: cp: " in err
 
 
 def test_every_setting_that_a_script_reads_stands_in_the_example() -> None:
