@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from types import FrameType
 
@@ -16,7 +14,7 @@ import jars
 import up
 from daemons import Daemon
 from kafka_service import Kafka
-from services import LOCAL, ROOT, ServiceError, locked, port_setting, require_free, run_main
+from services import LOCAL, ROOT, ServiceError, locked, open_local, port_setting, require_free, run_main
 
 FOLDER = LOCAL / "serving"
 REGISTRY = "sqlite:///mlflow.db"
@@ -107,9 +105,9 @@ def wait_until_serving(stream: Daemon, port: int) -> None:
 def is_serving(port: int) -> bool:
     """Whether /health answers that all is well."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+        with open_local(f"http://127.0.0.1:{port}/health") as answer:
             return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError, ValueError):
+    except (OSError, ValueError):
         return False
 
 

@@ -1,9 +1,11 @@
 """`make serve` and the fetching of jars: what is looked for first, what is said, what is left behind."""
 
+import http.server
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,6 +202,26 @@ def test_a_closed_terminal_leaves_nothing_running(served: Served) -> None:
     assert not served.producer.pid_file.exists()
     assert not served.stream.pid_file.exists()
     assert served.stream.tail() == "a.jar,b.jar\nbatch complete"
+
+
+class Well(http.server.BaseHTTPRequestHandler):
+    """Answers that all is well."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_the_stream_is_behind_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with http.server.HTTPServer(("127.0.0.1", 0), Well) as stream:
+        threading.Thread(target=stream.handle_request, daemon=True).start()
+        assert serve.is_serving(stream.server_port)
 
 
 def test_a_stream_that_dies_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
