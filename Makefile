@@ -43,7 +43,7 @@ drain: ## Ask a stream to complete its batch and end, and wait until it has (CHE
 
 report: ## Report on predictions (PREDICTIONS=path or gs://..., else those of make serve) in .local/report/ (ARGS="...")
 	@local/setup.sh
-	@.venv/bin/python monitoring/report.py --predictions "$${PREDICTIONS:-.local/serving/predictions}" --output .local/report $(ARGS)
+	@.venv/bin/python monitoring/report.py --predictions "$${PREDICTIONS:-$${SENTIMENT_LOCAL:-.local}/serving/predictions}" --output .local/report $(ARGS)
 
 up: ## Start the local services, all or SERVICES="kafka mlflow", write .local/env (local/settings.toml)
 	@local/setup.sh

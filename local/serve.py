@@ -59,14 +59,15 @@ def require_champion(root: Path = ROOT) -> str:
 
 
 def stream_command(bootstrap: str, port: int) -> list[str]:
-    """The stream: from sentiment-input to sentiment-predictions and to Parquet."""
+    """The stream: from sentiment-input to sentiment-predictions and to Parquet in FOLDER."""
+    folder = FOLDER.relative_to(ROOT) if FOLDER.is_relative_to(ROOT) else FOLDER
     arguments = {
         "source-type": "kafka",
         "kafka-bootstrap": bootstrap,
         "kafka-topic": "sentiment-input",
         "kafka-output-topic": "sentiment-predictions",
-        "output-path": ".local/serving/predictions",
-        "checkpoint": ".local/serving/checkpoint",
+        "output-path": f"{folder}/predictions",
+        "checkpoint": f"{folder}/checkpoint",
         "mlflow-uri": REGISTRY,
         "model-name": MODEL,
         "batch-interval-seconds": "2",

@@ -15,7 +15,7 @@ import pytest
 import serve
 from broker import TOPICS, Broker
 from daemons import Daemon
-from services import ServiceError, free_port
+from services import ROOT, ServiceError, free_port
 
 JAVA = """#!/bin/sh
 echo run >>"$0.log"
@@ -98,6 +98,15 @@ def test_without_a_champion_it_names_make_run_and_makes_no_registry(tmp_path: Pa
     with pytest.raises(ServiceError, match=r"run `make run` first$"):
         serve.require_champion(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_each_set_of_services_has_a_stream_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "FOLDER", ROOT / ".local" / "serving")
+    command = serve.stream_command("127.0.0.1:9092", 9108)
+    assert {".local/serving/predictions", ".local/serving/checkpoint"} <= set(command)  # as streams of old know them
+    monkeypatch.setattr(serve, "FOLDER", tmp_path / "serving")
+    command = serve.stream_command("127.0.0.1:9092", 9108)
+    assert {f"{tmp_path}/serving/predictions", f"{tmp_path}/serving/checkpoint"} <= set(command)
 
 
 # A stream that says what it was given, answers /health, sends a prediction for each message, so none before the

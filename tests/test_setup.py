@@ -263,6 +263,19 @@ def test_a_step_that_fails_ends_the_run_with_its_code(ready: Checkout) -> None:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
+def test_a_report_is_on_the_predictions_of_the_services_of_this_shell(ready: Checkout) -> None:
+    shutil.copy(LOCAL.parent / "Makefile", ready.root)
+    for env, predictions in [
+        ({}, ".local/serving/predictions"),
+        ({"SENTIMENT_LOCAL": "/mine"}, "/mine/serving/predictions"),
+        ({"SENTIMENT_LOCAL": "/mine", "PREDICTIONS": "gs://p"}, "gs://p"),
+    ]:
+        subprocess.run(["make", "report"], cwd=ready.root, env={"PATH": os.environ["PATH"], **env}, check=True)
+        report = f"monitoring/report.py,--predictions,{predictions},--output,.local/report"
+        assert ready.log() == ["setup", report]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
 def test_make_help_lists_every_target() -> None:
     root = LOCAL.parent
     makefile = (root / "Makefile").read_text(encoding="utf-8")
