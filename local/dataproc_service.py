@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import cluster_service
 import settings
-from services import ROOT, ServiceError, open_local
+from services import ROOT, ServiceError, SettingError, open_local
 from supervisor import Service
 
 # Drivers listen on this machine alone, and their user interface on no port at all.
@@ -87,5 +87,5 @@ def spark_master(cluster: str) -> str:
         return cluster
     if not wanted.startswith("local"):
         setting = settings.names("dataproc", "spark_master")
-        raise ServiceError(f"dataproc: want {setting} to be local[N] or cluster, found {wanted!r}")
+        raise SettingError(f"dataproc: want {setting} to be local[N] or cluster, found {wanted!r}")
     return wanted

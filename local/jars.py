@@ -14,7 +14,7 @@ import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
-from services import LOCAL, ServiceError, java, locked, run_main, run_watched
+from services import LOCAL, ServiceError, SettingError, java, locked, run_main, run_watched
 
 PINS = Path(__file__).resolve().with_name("jars.toml")
 FOLDER = LOCAL / "jars"
@@ -39,10 +39,10 @@ def spark_set() -> str:
 
 
 def pinned(name: str) -> Pins:
-    """One set; ServiceError names the known ones."""
+    """One set; SettingError names the known ones."""
     known = pins()
     if name not in known:
-        raise ServiceError(f"jars: want one of the sets {', '.join(known)}; got {name}")
+        raise SettingError(f"jars: want one of the sets {', '.join(known)}; got {name}")
     return known[name]
 
 

@@ -14,7 +14,17 @@ import jars
 import up
 from daemons import Daemon
 from kafka_service import Kafka
-from services import LOCAL, ROOT, ServiceError, locked, open_local, port_setting, require_free, run_main
+from services import (
+    LOCAL,
+    ROOT,
+    ServiceError,
+    SettingError,
+    locked,
+    open_local,
+    port_setting,
+    require_free,
+    run_main,
+)
 
 FOLDER = LOCAL / "serving"
 REGISTRY = "sqlite:///mlflow.db"
@@ -32,7 +42,7 @@ def data(root: Path = ROOT) -> Path:
     given = os.environ.get("DATA")
     if given:
         if not Path(given).exists():
-            raise ServiceError(f"serve: want DATA to name a file or folder of tweets, found nothing at {given}")
+            raise SettingError(f"serve: want DATA to name a file or folder of tweets, found nothing at {given}")
         return Path(given)
     for place, patterns in PLACES:
         if any(path for pattern in patterns for path in (root / place).glob(pattern)):

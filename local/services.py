@@ -22,14 +22,22 @@ LOCAL = Path(os.environ.get("SENTIMENT_LOCAL") or ROOT / ".local").absolute()
 class ServiceError(Exception):
     """Something a user can mend; the message is the line to show."""
 
+    exit_code = 1
 
-def run_main(main: Callable[[], None]) -> None:
-    """Run a command of local/; a ServiceError becomes its line on stderr and exit code 1."""
+
+class SettingError(ServiceError):
+    """An argument or a setting that does not fit."""
+
+    exit_code = 2
+
+
+def run_main(main: Callable[[], object]) -> None:
+    """Run a command of local/; a ServiceError becomes its line on stderr and its exit code."""
     try:
         main()
     except ServiceError as error:
         print(error, file=sys.stderr, flush=True)
-        sys.exit(1)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -51,7 +59,7 @@ def locked(path: Path, complaint: str = "") -> Iterator[None]:
         opened = path.open("w")
     except OSError as error:
         line = f"SENTIMENT_LOCAL: want a folder that can be written to, found {path.parent}: {error.strerror}"
-        raise ServiceError(line) from None
+        raise SettingError(line) from None
     with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if complaint else 0))
@@ -86,10 +94,10 @@ def require_free(port: int, service: str, setting: str) -> None:
 
 
 def port_setting(setting: str, default: int) -> int:
-    """The port that the environment variable `setting` gives."""
+    """The port that the environment variable `setting` gives; SettingError if it is none."""
     text = os.environ.get(setting) or str(default)
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise ServiceError(f"{setting}: want a port number from 1 to 65535, got {text!r}")
+        raise SettingError(f"{setting}: want a port number from 1 to 65535, got {text!r}")
     return int(text)
 
 

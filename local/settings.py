@@ -5,13 +5,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from services import ServiceError, port_setting
+from services import SettingError, port_setting
 
 PATH = Path(__file__).resolve().with_name("settings.toml")
 
 
 def port(section: str, key: str = "port", default: int = 0) -> int:
-    """A port; 0 in the file stands for `default`, where there is one. ServiceError: it is no port."""
+    """A port; 0 in the file stands for `default`, where there is one. SettingError: it is no port."""
     value = _value(section, key)
     if type(value) is not int or not (0 if default else 1) <= value < 65536:
         raise _unfit(section, key, "a port number from 1 to 65535", value)
@@ -22,7 +22,7 @@ def whole(section: str, key: str) -> int:
     """A whole number, at least 1."""
     given, wanted = os.environ.get(variable(section, key)), "a whole number >= 1"
     if given and not (given.isdecimal() and int(given)):
-        raise ServiceError(f"{variable(section, key)}: want {wanted}, got {given!r}")
+        raise SettingError(f"{variable(section, key)}: want {wanted}, got {given!r}")
     value = int(given) if given else _value(section, key)
     if type(value) is not int or value < 1:
         raise _unfit(section, key, wanted, value)
@@ -61,12 +61,12 @@ def _value(section: str, key: str) -> Any:
         with PATH.open("rb") as file:
             content = tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ServiceError(f"local/{PATH.name}: want a file in TOML, found one that cannot be read: {error}") from None
+        raise SettingError(f"local/{PATH.name}: want a file in TOML, found one that cannot be read: {error}") from None
     try:
         return content[section][key]
     except (KeyError, TypeError):
-        raise ServiceError(f"local/{PATH.name}: want {key} under [{section}], found none") from None
+        raise SettingError(f"local/{PATH.name}: want {key} under [{section}], found none") from None
 
 
-def _unfit(section: str, key: str, wanted: str, found: object) -> ServiceError:
-    return ServiceError(f"local/{PATH.name}: want {key} under [{section}] to be {wanted}, found {found!r}")
+def _unfit(section: str, key: str, wanted: str, found: object) -> SettingError:
+    return SettingError(f"local/{PATH.name}: want {key} under [{section}] to be {wanted}, found {found!r}")

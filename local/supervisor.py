@@ -15,7 +15,7 @@ from typing import ClassVar
 import settings
 from clients import NO_METADATA
 from daemons import Daemon, end, wait_until
-from services import LOCAL, ROOT, ServiceError, require_free
+from services import LOCAL, ROOT, ServiceError, SettingError, require_free
 
 # Variables of ours that a user's shell may hold from an earlier `source .local/env`: a service gets today's only.
 STALE = (
@@ -213,7 +213,7 @@ def _require_different_ports(services: Sequence[Service]) -> None:
         for key, port in service.ports().items():
             setting = settings.names(service.name, key)
             if port in settings_of:
-                raise ServiceError(
+                raise SettingError(
                     f"{service.name}: want a port of its own for {setting}, found {port} for {settings_of[port]} too"
                 )
             settings_of[port] = setting

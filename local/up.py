@@ -16,7 +16,7 @@ from dataproc_service import Dataproc
 from gcs_service import Gcs
 from kafka_service import Kafka
 from mlflow_service import Mlflow
-from services import LOCAL, ROOT, ServiceError, locked, run_main
+from services import LOCAL, ROOT, SettingError, locked, run_main
 
 # In the order in which they start. Another one: a subclass of supervisor.Service, and its name here.
 SERVICES: list[type[supervisor.Service]] = [Kafka, Gcs, Mlflow, Cluster, Dataproc, Airflow]
@@ -71,9 +71,9 @@ def reset(services: Sequence[supervisor.Service], folder: Path) -> None:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     if unknown := [name for name in args.services if name not in NAMES]:
-        raise ServiceError(f"{args.command}: want SERVICES out of {', '.join(NAMES)}; found {', '.join(unknown)}")
+        raise SettingError(f"{args.command}: want SERVICES out of {', '.join(NAMES)}; found {', '.join(unknown)}")
     if args.command == "reset" and args.services:
-        raise ServiceError(f"reset: want no SERVICES, as the data of all of them go; found {', '.join(args.services)}")
+        raise SettingError(f"reset: want no SERVICES, as the data of all of them go; found {', '.join(args.services)}")
     services = [service() for service in SERVICES]
     if args.command == "status":
         supervisor.status(services)

@@ -5,16 +5,17 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
 import pytest
+import serve
 import settings
 import supervisor
 import up
 from daemons import lives
-from services import ROOT, ServiceError, free_port
+from services import ROOT, ServiceError, free_port, run_main
 from supervisor import Service
 
 # Listens, and has a child that outlives it and holds the port too.
@@ -320,6 +321,23 @@ def test_a_name_that_is_no_service_or_does_not_count_is_told(tmp_path: Path, mon
         up.main(["up", "kafka", "kafak"])
     with pytest.raises(ServiceError, match=r"^reset: want no SERVICES, as the data of all of them go; found kafka$"):
         up.main(["reset", "kafka"])
+
+
+def test_a_wrong_argument_or_setting_is_exit_code_2_and_a_fault_of_a_service_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KAFKA_PORT", "abc")
+    monkeypatch.setenv("DATA", str(tmp_path / "absent"))
+    calls: list[tuple[int, str, Callable[[], object]]] = [
+        (2, "up: want SERVICES out of", lambda: up.main(["up", "nothere"])),
+        (2, "KAFKA_PORT: want a port number", lambda: settings.port("kafka")),
+        (2, "serve: want DATA to name", serve.data),
+        (1, "serve: want a champion of", lambda: serve.require_champion(tmp_path)),
+    ]
+    for code, first, call in calls:
+        with pytest.raises(SystemExit) as ended:
+            run_main(call)
+        assert (ended.value.code, capsys.readouterr().err[: len(first)]) == (code, first)
 
 
 @pytest.mark.parametrize("place", ["/proc/absent", "/dev/null"])
