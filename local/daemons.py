@@ -112,10 +112,19 @@ class Daemon:
 
         What it started into a session of their own is not among them, nor is a stranger: the mark tells.
         """
-        note, found = self.note(), []
-        for process in psutil.process_iter() if note else []:
+        note = self.note()
+        return self.marked(note["pid"]) if note else []
+
+    def marked(self, session: int | None = None) -> list[psutil.Process]:
+        """The living processes that it started, and those that these did, in any session or the one given.
+
+        No pid file is wanted: the mark tells.
+        """
+        found = []
+        for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
-                if os.getsid(process.pid) == (note or {})["pid"] and process.environ().get(MARK) == str(self.pid_file):
+                asked = session is None or os.getsid(process.pid) == session
+                if asked and process.environ().get(MARK) == str(self.pid_file):
                     found.append(process)
         return found
 

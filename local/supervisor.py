@@ -141,10 +141,12 @@ class Service(ABC):
                 require_free(port, self.name, settings.names(self.name, key))
 
     def stop(self) -> bool:
-        """Stop it and all that its sessions hold, the last daemon first; whether they ended of their own accord."""
-        families = [process for daemon in self.daemons for process in daemon.family()]
+        """Stop it and all that it started, the last daemon first; whether the daemons ended of their own accord.
+
+        Drivers of a killed Dataproc server have sessions of their own, in which the next server would find them.
+        """
         clean = [daemon.stop(self.stop_seconds, self.stop_signal) for daemon in reversed(self.daemons)]
-        end(families)
+        end([process for daemon in self.daemons for process in daemon.marked()])
         return all(clean)
 
     def clear(self) -> None:

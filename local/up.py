@@ -12,6 +12,7 @@ import jars
 import supervisor
 from airflow_service import Airflow
 from cluster_service import Cluster
+from daemons import Daemon, end
 from dataproc_service import Dataproc
 from gcs_service import Gcs
 from kafka_service import Kafka
@@ -58,6 +59,7 @@ def reset(services: Sequence[supervisor.Service], folder: Path) -> None:
     for path in folder.iterdir():
         if path.name in ours or folder == ROOT / ".local":
             if path.is_dir() and not path.is_symlink():
+                _end_daemons(path)
                 shutil.rmtree(path)
             else:
                 path.unlink()
@@ -66,6 +68,14 @@ def reset(services: Sequence[supervisor.Service], folder: Path) -> None:
         folder.rmdir()
     left = f"; {', '.join(kept)} in it is none of ours and stays" if kept else ""
     print(f"reset: {os.path.relpath(folder)} is gone, with all data and jars of the local services{left}")
+
+
+def _end_daemons(folder: Path) -> None:
+    """End whose pid files would go: what a killed `make serve` left, or services of a set that lies in there."""
+    for pid_file in [*folder.glob("*.pid"), *folder.glob("*/*.pid")]:
+        daemon = Daemon(pid_file.stem, pid_file.parent)
+        daemon.stop()
+        end(daemon.marked())
 
 
 def main(argv: list[str] | None = None) -> None:

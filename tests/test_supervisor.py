@@ -14,7 +14,7 @@ import serve
 import settings
 import supervisor
 import up
-from daemons import lives
+from daemons import Daemon, lives
 from services import ROOT, ServiceError, free_port, run_main
 from supervisor import Service
 
@@ -212,6 +212,21 @@ def test_down_stops_the_whole_session_of_each_and_no_stranger(
         supervisor.status(pair)
 
 
+def test_what_a_killed_one_left_in_a_session_of_its_own_is_kept_by_up_and_ended_by_down(
+    pair: list[Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart = LISTENER.replace("close_fds=False", "start_new_session=True")  # as drivers of the Dataproc server are
+    monkeypatch.setattr(sys.modules[__name__], "LISTENER", apart)
+    started(pair, "one")
+    (driver,) = psutil.Process(pair[0].daemon.pid()).children()
+    pair[0].daemon.kill()
+    started(pair, "one")
+    assert lives(driver)
+    pair[0].daemon.kill()
+    stopped(pair)
+    assert not lives(driver)
+
+
 def test_memory_counts_children(pair: list[Listener]) -> None:
     started(pair, "one")
     alone = psutil.Process(pair[0].daemon.pid()).memory_full_info()
@@ -245,6 +260,19 @@ def test_reset_stops_all_and_removes_the_folder_whatever_cannot_be_saved(pair: l
     up.reset(pair, pair[0].folder.parent)
     assert not pair[0].folder.parent.exists()
     assert not any(lives(process) for process in families)
+
+
+def test_reset_ends_whose_pid_files_it_removes(
+    pair: list[Listener], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up, "ROOT", tmp_path)
+    local = pair[0].folder.parent
+    stream, other = Daemon("stream", local / "serving"), Daemon("kafka", local / "test-cicd" / "kafka")
+    for daemon in (stream, other):
+        daemon.start([sys.executable, "-c", "import time; time.sleep(300)"])
+    up.reset(pair, local)
+    assert not local.exists()
+    assert [stream.marked(), other.marked()] == [[], []]
 
 
 def test_reset_leaves_what_is_none_of_ours_where_another_folder_was_named(
