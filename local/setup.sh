@@ -79,12 +79,40 @@ is_ready() { # stamp, requirements files
     "$venv/bin/python" -c '' 2>/dev/null
 }
 
+# One set-up of an environment at a time, until this script ends: another waits. Not flock, which macOS has not.
+# A lock whose owner was killed is taken over, by one: who makes the folder that is named after that owner.
+locked=''
+lock() {
+  local owner told='' tries=0
+  [ -z "$locked" ] || return 0
+  until mkdir "$venv.lock" 2>/dev/null; do
+    [ -d "$venv.lock" ] || [ "$tries" -lt 10 ] || fail "want to make $venv.lock, found that no folder can be made there"
+    if ! read -r owner 2>/dev/null <"$venv.lock/pid"; then # as in the moment after it was made
+      owner='' tries=$((tries + 1))
+    fi
+    if [ -n "$owner" ] && kill -0 "$owner" 2>/dev/null; then
+      [ -n "$told" ] || echo "setup: another set-up is at work (pid $owner, its lock is $venv.lock): waiting for it"
+      told=yes tries=0
+    elif [ -n "$owner" ] || [ "$tries" -ge 10 ]; then
+      if mkdir "$venv.lock/after-${owner:-nobody}" 2>/dev/null; then break; fi
+    fi
+    sleep 0.2
+  done
+  echo $$ >"$venv.lock/pid"
+  locked=yes
+  trap 'rm -rf "$venv.lock"' EXIT
+}
+
 # An environment with uv in it. `.unfinished` stands in it while anything is being installed: one that an earlier run
 # left half done, or that came with a copied checkout, is made anew.
 make_venv() {
   [ -n "${python:-}" ] || find_python
-  if [ -d "$venv" ]; then
+  lock
+  if [ -d "$venv" ] && ! rmdir "$venv" 2>/dev/null; then
     if [ ! -e "$venv/.unfinished" ] && is_ready "$venv/.stamp-uv"; then return; fi
+    if [ ! -e "$venv/.unfinished" ] && [ ! -e "$venv/.stamp-uv" ]; then
+      fail "want $venv to be an environment that this script made, found another; move it elsewhere or remove it"
+    fi
     echo "setup: $venv is half done, old or moved: removing it"
     rm -rf "$venv"
   fi
@@ -113,6 +141,9 @@ install() { # stamp name, requirements files
   local stamp=$venv/.stamp-$1 file
   shift
   if is_ready "$stamp" "$@"; then return; fi
+  [ -n "${python:-}" ] || find_python
+  lock
+  if is_ready "$stamp" "$@"; then return; fi # by now
   make_venv
   : >"$venv/.unfinished"
   rm -f "$stamp"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ INSTALLING_PYTHON = r"""
 case "$*" in
   *version_info*) echo 3.11.9 ;;
   "-m venv "*) echo venv >>log; mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
-  "-m pip install"*) printf '#!/bin/sh\necho install >>log\n[ ! -e broken ]\n' >"${0%/*}/uv"; chmod +x "${0%/*}/uv" ;;
+  "-m pip install"*) printf '%s\n' '#!/bin/sh' 'echo install >>log' \
+    'while [ -e held ]; do sleep 0.05; done' '[ ! -e broken ]' >"${0%/*}/uv"; chmod +x "${0%/*}/uv" ;;
   "-m pip config"*) exit 1 ;;
 esac
 """
@@ -52,12 +54,21 @@ class Checkout:
         for tool in tools:
             (self.bin / tool).symlink_to(shutil.which(tool) or pytest.skip(f"no {tool} here"))
 
-    def run(self, script: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-        command = [BASH, f"local/{script}", *args]
-        env = {"PATH": str(self.bin), **env}
-        return subprocess.run(
-            command, cwd=self.root, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    def start(self, script: str, *args: str, **env: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [BASH, f"local/{script}", *args],
+            cwd=self.root,
+            env={"PATH": str(self.bin), **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+
+    def run(self, script: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+        with self.start(script, *args, **env) as process:
+            out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def log(self) -> list[str]:
         """What the fake executables wrote down since the last call."""
@@ -153,33 +164,83 @@ def at(checkout: Checkout, text: str) -> str:
     return text.replace("BIN", str(checkout.bin))
 
 
-def test_an_environment_is_made_once_and_a_half_done_one_never_used(checkout: Checkout) -> None:
+@pytest.fixture
+def bare(checkout: Checkout) -> Checkout:
+    """A checkout without an environment, on a machine that can make one."""
     executable(checkout.bin / "java", JAVA_17)
     executable(checkout.bin / "python3.11", INSTALLING_PYTHON)
-    checkout.link("mkdir", "cp", "rm", "sed", "cksum", "chmod")
+    checkout.link("mkdir", "rmdir", "cp", "rm", "sed", "cksum", "chmod", "sleep")
+    return checkout
 
-    (checkout.root / "broken").touch()
-    assert checkout.run("setup.sh").returncode != 0
-    assert checkout.log() == ["venv", "install"]
-    (checkout.root / "broken").unlink()
-    again = checkout.run("setup.sh")
+
+@pytest.mark.parametrize("words", [["run"], ["dev"]])
+def test_of_two_at_once_the_second_waits_and_finds_it_made(bare: Checkout, words: list[str]) -> None:
+    (bare.root / "requirements-dev.txt").write_text("pytest\n", encoding="utf-8")
+    if words == ["dev"]:
+        assert bare.run("setup.sh").returncode == 0
+        bare.log()
+    held = bare.root / "held"
+    held.touch()
+    with bare.start("setup.sh", *words) as first:
+        until = time.monotonic() + 30
+        while not (bare.root / "log").exists() or "install" not in (bare.root / "log").read_text(encoding="utf-8"):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        with bare.start("setup.sh") as second:
+            assert second.stdout is not None
+            line = second.stdout.readline()
+            held.unlink()
+            out, err = second.communicate(timeout=60)
+        assert (second.returncode, out, err) == (0, "", "")
+        first.communicate(timeout=60)
+    assert line == f"setup: another set-up is at work (pid {first.pid}, its lock is .venv.lock): waiting for it\n"
+    assert (first.returncode, bare.log()) == (0, ["venv", "install"] if words == ["run"] else ["install"])
+    assert not (bare.root / ".venv.lock").exists()
+
+
+def test_the_lock_of_a_set_up_that_was_killed_keeps_nobody_waiting(bare: Checkout) -> None:
+    with subprocess.Popen([BASH, "-c", ":"]) as dead:
+        dead.wait()
+    (bare.root / ".venv.lock").mkdir()
+    (bare.root / ".venv.lock" / "pid").write_text(f"{dead.pid}\n", encoding="utf-8")
+    done = bare.run("setup.sh")
+    assert (done.returncode, done.stderr, "waiting" in done.stdout) == (0, "", False)
+    assert bare.log() == ["venv", "install"]
+    assert not (bare.root / ".venv.lock").exists()
+
+
+def test_an_environment_of_the_user_s_own_is_left_alone(bare: Checkout) -> None:
+    executable(bare.root / ".venv" / "bin" / "python", "")
+    done = bare.run("setup.sh")
+    line = "want .venv to be an environment that this script made, found another; move it elsewhere or remove it"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"setup: {line}\n")
+    assert (bare.root / ".venv" / "bin" / "python").exists()
+    assert not (bare.root / ".venv.lock").exists()
+
+
+def test_an_environment_is_made_once_and_a_half_done_one_never_used(bare: Checkout) -> None:
+    (bare.root / "broken").touch()
+    assert bare.run("setup.sh").returncode != 0
+    assert bare.log() == ["venv", "install"]
+    (bare.root / "broken").unlink()
+    again = bare.run("setup.sh")
     assert (again.returncode, again.stderr) == (0, "")
     assert "half done" in again.stdout
-    assert checkout.log() == ["venv", "install"]
+    assert bare.log() == ["venv", "install"]
 
-    third = checkout.run("setup.sh")
+    third = bare.run("setup.sh")
     assert (third.returncode, third.stdout + third.stderr) == (0, "")
-    assert checkout.log() == []
+    assert bare.log() == []
 
-    checkout.requirements.write_text("pyspark==4.0.1\n", encoding="utf-8")
-    assert checkout.run("setup.sh").returncode == 0
-    assert checkout.log() == ["install"]
+    bare.requirements.write_text("pyspark==4.0.1\n", encoding="utf-8")
+    assert bare.run("setup.sh").returncode == 0
+    assert bare.log() == ["install"]
 
-    moved = checkout.root.with_name("moved")
-    checkout.root.rename(moved)
-    checkout.root = moved
-    assert checkout.run("setup.sh").returncode == 0
-    assert checkout.log() == ["venv", "install"]
+    moved = bare.root.with_name("moved")
+    bare.root.rename(moved)
+    bare.root = moved
+    assert bare.run("setup.sh").returncode == 0
+    assert bare.log() == ["venv", "install"]
 
 
 RUNS = [
