@@ -25,6 +25,8 @@ MULTIMODEL = ["--input", "x", "--output", "y"]
         (["--num-features", "0"], "--num-features", "'0'"),
         (["--max-rejected", "2"], "--max-rejected", "'2'"),
         (["--registered-model-name", "a/b"], "--registered-model-name", "'a/b'"),
+        (["--registered-model-name", "bob's"], "--registered-model-name", "want a name without / : ' and \""),
+        (["--registered-model-name", 'the "best"'], "--registered-model-name", "'the \"best\"'"),
         (["--seed", "x"], "--seed", "'x'"),
         (["--seed", str(2**63)], "--seed", "from 0 to 9223372036854775807"),
         (["--max-rows", str(2**31)], "--max-rows", "from 0 to 2147483647"),

@@ -21,9 +21,9 @@ OUTPUT_WITH_SPLITS_HELP = OUTPUT_HELP.replace("plots/,", "plots/, splits/ (the t
 
 
 def model_name(text: str) -> str:
-    """A name that MLflow's registry takes."""
-    if not text.strip() or any(character in text for character in "/:"):
-        raise argparse.ArgumentTypeError(f"want a name without / and :, got {text!r}")
+    """A name that MLflow's registry takes, and can be asked for: in its filters a quote ends the name."""
+    if not text.strip() or any(character in text for character in "/:'\""):
+        raise argparse.ArgumentTypeError(f"want a name without / : ' and \", got {text!r}")
     return text
 
 
