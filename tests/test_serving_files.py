@@ -49,6 +49,18 @@ def test_a_listing_asks_java_as_often_for_many_files_as_for_one(
     assert len(asked) < 100
 
 
+@pytest.mark.parametrize("name", ["a b%ö", "a%20b", "a:b?#[1]"])
+def test_a_folder_is_copied_to_a_store_and_back_whatever_its_name(
+    spark: SparkSession, tmp_path: Path, name: str
+) -> None:
+    first, back = tmp_path / name / "first", tmp_path / name / "back"
+    first.mkdir(parents=True)
+    (first / "one.txt").write_text("one")
+    storage.upload_folder(spark, first, str(tmp_path / "there"))
+    storage.download_folder(spark, str(tmp_path / "there"), back)
+    assert (back / "one.txt").read_text() == "one"
+
+
 def test_names_depend_on_the_batch_alone(spark: SparkSession, tmp_path: Path) -> None:
     publish(spark, made(spark, 10, ("2026-03-01", "2026-03-02")), 10, tmp_path, 7)
     assert there(tmp_path) == [

@@ -178,7 +178,7 @@ def upload_folder(spark: SparkSession, folder: Path, location: str) -> None:
     with telling(f"cannot write {location}"):
         filesystem, target = _resolve(spark, location)
         filesystem.delete(target, True)
-        _, source = _resolve(spark, folder.resolve().as_uri())
+        source = _local_path(spark, folder)
         filesystem.mkdirs(target.getParent())
         filesystem.copyFromLocalFile(False, True, source, target)
 
@@ -209,7 +209,7 @@ def download_folder(spark: SparkSession, location: str, folder: Path) -> None:
     """Copy the folder `location` to a new local `folder`."""
     with telling(f"cannot read {location}"):
         filesystem, source = _resolve(spark, location)
-        filesystem.copyToLocalFile(False, source, _path(spark, folder.resolve().as_uri()), True)
+        filesystem.copyToLocalFile(False, source, _local_path(spark, folder), True)
 
 
 def delete(spark: SparkSession, location: str) -> None:
@@ -309,6 +309,14 @@ def _walk(filesystem: Any, folder: Any, files: list[str], seen: set[str]) -> Non
 def _resolve(spark: SparkSession, location: str) -> tuple[Any, Any]:
     path = _path(spark, location)
     return path.getFileSystem(spark._jsc.hadoopConfiguration()), path
+
+
+def _local_path(spark: SparkSession, folder: Path) -> Any:
+    """A file or folder of this machine, whatever its name and Hadoop's default file system.
+
+    Hadoop takes `%20` in a URI for three characters, so no space may become one.
+    """
+    return _path(spark, f"file://{folder.resolve()}")
 
 
 def _path(spark: SparkSession, location: str) -> Any:
