@@ -98,7 +98,7 @@ def test_the_run_of_each_version_explains_it(trained: Trained, name: str) -> Non
     wanted = {f"{prefix}{metric}" for metric in METRICS for prefix in ("", "dev_")} | {"fit_seconds"}
     assert wanted <= run.data.metrics.keys()
     assert 0.7 < run.data.metrics["accuracy"] < 0.95
-    assert {"train_ratio", "val_ratio", "hash_salt", "seed"} <= run.data.params.keys()
+    assert {"train_ratio", "val_ratio", "hash_salt", "seed", "train_seed"} <= run.data.params.keys()
     assert {"git_revision", "code_digest", "spark_minor", "train_digest"} <= version.tags.keys()
     artifacts = {artifact.path for artifact in client.list_artifacts(version.run_id)}
     assert {"model", "plots", "mistakes.json", "profile.json"} <= artifacts
@@ -175,10 +175,15 @@ def test_two_cores_give_the_same_figures_as_one(spark: SparkSession, trained: Tr
 
 
 def test_a_second_training_is_only_challenger(trained: Trained) -> None:
-    trained.again("--models", "logisticregression")
+    trained.again("--models", "logisticregression", "--seed", "7")
     newest = trained.versions("best")[-1]
     assert int(newest) > 1
     assert trained.aliases() == {"champion": "1", "challenger": newest}
+    best = trained.client.get_model_version(f"{PREFIX}-best", newest)
+    assert best.run_id is not None
+    child = trained.client.get_run(best.run_id).data
+    for params in (child.params, trained.client.get_run(child.tags["mlflow.parentRunId"]).data.params):
+        assert (params["seed"], params["train_seed"]) == ("42", "7")
 
 
 def test_a_classifier_that_fails_fails_the_job_after_the_others_are_logged(

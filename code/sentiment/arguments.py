@@ -77,9 +77,9 @@ def add_splits(parser: argparse.ArgumentParser) -> None:
     add_seed(parser)
 
 
-def add_seed(parser: argparse.ArgumentParser) -> None:
-    """One seed for everything that is drawn."""
-    parser.add_argument("--seed", type=whole(0), default=42, help="seed of the splits, the samples and the trees")
+def add_seed(parser: argparse.ArgumentParser, what: str = "the splits, the samples and the trees") -> None:
+    """One seed for everything that is drawn, `what`."""
+    parser.add_argument("--seed", type=whole(0), default=42, help=f"seed of {what}")
 
 
 def splitting(args: argparse.Namespace) -> Splitting:

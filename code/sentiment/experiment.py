@@ -112,7 +112,7 @@ def _train(
         "num_features": settings.num_features,
         "models": ",".join(settings.options.names),
         "cv_folds": settings.options.cv_folds,
-        **settings.splitting,
+        **settings.seeded,
     }
     with tracking.parent_run(settings.experiment, params, tags) as run, registry.scratch_folder(spark) as scratch:
         results.experiment_id, results.run_id = run.info.experiment_id, run.info.run_id
@@ -177,7 +177,7 @@ class _Job:
             metrics |= {"fit_seconds": trained.seconds, **trained.metrics}
             self.tokens = self.tokens or evaluation.top_tokens(table.split(TEST), len(test.texts))
         with self.steps.step(f"{name}: logging"), mlflow.start_run(run_name=name, nested=True, tags=self.tags) as run:
-            mlflow.log_params({**trained.params, **self.settings.splitting})
+            mlflow.log_params({**trained.params, **self.settings.seeded})
             mlflow.log_metrics(metrics)
             run_id = run.info.run_id
             with signals.spark_threads(1) as beside:  # Spark saves while Python draws

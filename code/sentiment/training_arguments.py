@@ -34,6 +34,11 @@ class Settings:
         """The folder with the test split that the gate will read."""
         return storage.join(self.output, "splits") if self.keep_test else self.input
 
+    @property
+    def seeded(self) -> dict[str, Any]:
+        """What a run says of chance: how the rows were divided, with that seed, and the seed of the trees."""
+        return {**self.splitting, "train_seed": self.options.seed}
+
     def registered(self, what: str) -> str:
         """The registered model of a classifier, or of the best of them (registry.BEST)."""
         return f"{self.model_name}-{what}"
