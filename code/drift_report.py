@@ -43,6 +43,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     rule = cli.rule(args)
+    spans = windows.spans(args.until or datetime.now(UTC).replace(microsecond=0), rule)
     start_logging()
     steps = Progress()
     with steps.step("reading the training profile"):
@@ -56,7 +57,6 @@ def main(argv: list[str] | None = None) -> None:
     from sentiment.drift import counting, report
 
     with steps.step(f"counting the rows of version {profile.version}"):
-        spans = windows.spans(args.until or datetime.now(UTC).replace(microsecond=0), rule)
         of = (profile.features, profile.model, profile.version)
         counted = counting.count(spark, args.input, spans, *of, may_be_empty=args.may_be_empty)
     verdict = windows.judge(counted, profile.features, rule, profile.version)

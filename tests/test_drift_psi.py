@@ -176,6 +176,13 @@ def test_a_rule_that_could_never_be_met_is_refused() -> None:
         cli.rule(parser.parse_args(["--windows", "2"]))
 
 
+@pytest.mark.parametrize(("count", "hours"), [(1_000_000, 24), (1, 10**9), (1, 10**15), (10**15, 1)])
+def test_windows_that_reach_beyond_the_calendar_are_refused(count: int, hours: int) -> None:
+    wanted = rf"^--windows, --window-hours: want windows that begin after the year 1, found {count} of {hours} hours "
+    with pytest.raises(ArgumentsError, match=f"{wanted}before 2026-11-08$"):
+        windows.spans(UNTIL, Rule(windows=count, hours=hours))
+
+
 @pytest.mark.parametrize("value", ["0", "-0.1", "inf", "nan", "a lot"])
 def test_a_threshold_that_is_no_number_above_0_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     parser = flags.parser("")

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sentiment.drift import psi
 from sentiment.drift.bins import Bins
+from sentiment.jobs import ArgumentsError
 
 DRIFT, NO_DRIFT, TOO_FEW = "drift", "no drift", "too few rows"
 
@@ -72,9 +73,15 @@ class Verdict:
 
 
 def spans(until: datetime, rule: Rule) -> list[Window]:
-    """The windows before `until`, the oldest first, still empty."""
-    width = timedelta(hours=rule.hours)
-    return [Window(until - (back + 1) * width, until - back * width) for back in reversed(range(rule.windows))]
+    """The windows before `until`, the oldest first, still empty; ArgumentsError: they begin before the year 1."""
+    try:
+        width = timedelta(hours=rule.hours)
+        return [Window(until - (back + 1) * width, until - back * width) for back in reversed(range(rule.windows))]
+    except OverflowError:
+        raise ArgumentsError(
+            f"--windows, --window-hours: want windows that begin after the year 1, "
+            f"found {rule.windows} of {rule.hours} hours before {until:%Y-%m-%d}"
+        ) from None
 
 
 def judge(windows: list[Window], features: dict[str, Bins], rule: Rule, version: str) -> Verdict:
