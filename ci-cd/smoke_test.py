@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     checkpoint = objects.folder_at(args.checkpoint, "--checkpoint")
     stream = settings(checkpoint)
-    client = tracking.connect(args.mlflow_uri)
+    client = tracking.connect(args.mlflow_uri, make=False)
 
     def wanted() -> str:
         if args.version:

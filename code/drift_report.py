@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         from sentiment import tracking
         from sentiment.drift import profiles
 
-        client = tracking.connect(args.mlflow_uri)
+        client = tracking.connect(args.mlflow_uri, make=False)
         profile = profiles.read(client, args.model_name, str(args.model_version or ""))
     with steps.step("starting Spark"), loading("sentiment.drift.report"):
         spark = session("drift_report")

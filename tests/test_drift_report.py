@@ -301,6 +301,10 @@ def test_a_missing_or_older_profile_is_told_in_one_line(world: World, tmp_path: 
         (["--model-name", "nobody"], "--model-name nobody: want a registered model, found none"),
         (["--model-version", "99"], f"--model-name {MODEL}: want version 99, found no such version"),
         (["--mlflow-uri", "http://127.0.0.1:1"], "--mlflow-uri http://127.0.0.1:1: want an MLflow server or database"),
+        (
+            ["--mlflow-uri", "sqlite:///mlfow.db"],
+            "--mlflow-uri sqlite:///mlfow.db: want an MLflow server or database, found no file mlfow.db",
+        ),
         (["--input", "no/such"], "--input no/such: want predictions under date=YYYY-MM-DD/, found none"),
     ],
 )

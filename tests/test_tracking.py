@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import smoke_test
 
 from sentiment import tracking
 from sentiment.jobs import DataError
@@ -45,6 +46,13 @@ def test_who_only_asks_makes_no_database(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^--mlflow-uri sqlite:.*: want an MLflow server or database, found no file "):
         tracking.connect(f"sqlite:///{tmp_path / 'new.db'}", make=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_smoke_test_makes_no_database(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text("{}")
+    with pytest.raises(DataError, match=r"^--mlflow-uri sqlite:.*, found no file "):
+        smoke_test.main(["--checkpoint", str(tmp_path), "--mlflow-uri", f"sqlite:///{tmp_path / 'new.db'}"])
+    assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
 
 
 def test_two_processes_make_a_database_together(tmp_path: Path) -> None:
