@@ -119,14 +119,20 @@ def test_a_file_that_cannot_be_read_is_told_in_one_line(
         preprocess.main(["--input", str(asked), "--output", str(tmp_path / "clean")])
 
 
-@pytest.mark.parametrize("name", ["a.txt", "sentiment140/sample_100.csv"])
+@pytest.mark.parametrize(
+    ("name", "alone"),
+    [
+        ("a.txt", r"want files named \*\.csv or \*\.csv\.gz, found none"),
+        ("sentiment140/sample_100.csv", r"want real tweets in sentiment140/, found only sample_\*, which is read if"),
+    ],
+)
 def test_a_file_asked_for_by_name_is_read_however_that_is_spelled(
-    spark: SparkSession, write_tweets: WriteTweets, name: str
+    spark: SparkSession, write_tweets: WriteTweets, name: str, alone: str
 ) -> None:
     path = write_tweets([("0", "x")], name)
     for spelled in (str(path), path.as_uri(), f"{path.parent}/../{path.parent.name}//{path.name}"):
         assert len(raw_tweets.find_files(spark, spelled)) == 1, spelled
-    with pytest.raises(DataError, match=r"want files named \*\.csv or \*\.csv\.gz, found none"):
+    with pytest.raises(DataError, match=alone):
         raw_tweets.find_files(spark, str(path.parent))
 
 

@@ -39,8 +39,13 @@ def find_files(spark: SparkSession, location: str) -> list[str]:
         if files[0].rpartition("/")[2].startswith((".", "_")):
             raise DataError(f"--input {location}: want a name without leading . or _, which Spark takes for hidden")
     else:
-        files = [file for file in files if file.lower().endswith(SUFFIXES)]
-        files = [file for file in files if not re.search(r"/sentiment140/sample_[^/]*$", file)]
+        named = [file for file in files if file.lower().endswith(SUFFIXES)]
+        files = [file for file in named if not re.search(r"/sentiment140/sample_[^/]*$", file)]
+        if named and not files:
+            raise DataError(
+                f"--input {location}: want real tweets in sentiment140/, found only sample_*, "
+                "which is read if it is named itself"
+            )
     if not files:
         raise DataError(f"--input {location}: want files named *.csv or *.csv.gz, found none")
     return files
