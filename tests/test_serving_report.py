@@ -24,7 +24,7 @@ from gcs_service import Gcs
 from pyspark.sql import SparkSession
 
 from sentiment import objects
-from sentiment.health import report
+from sentiment.health import cli, report
 from sentiment.health.report import Told
 from sentiment.health.streams import Stream
 from sentiment.health.verdict import DEGRADED, DOWN, HEALTHY, Limits
@@ -308,7 +308,7 @@ def test_the_worst_of_several_streams_counts(
     out = capsys.readouterr().out
     assert "b: degraded (it is 40" in out
     (tmp_path / "list.json").write_text(json.dumps([*streams, {"name": "c", "checkpoint": str(tmp_path / "nothing")}]))
-    assert ended(["--streams", str(tmp_path / "list.json")]) == (4, "")
+    assert ended(["--streams", (tmp_path / "list.json").as_uri()]) == (4, "")
     assert "c: down (no stream has ever run on its checkpoint)" in capsys.readouterr().out
 
 
@@ -336,6 +336,14 @@ def test_a_mistake_is_named(arguments: list[str], code: int, named: str) -> None
 def test_a_path_with_commas_stays_whole() -> None:
     args = serving_report.parse_args(["--stream", "name=a,checkpoint=/x,y/z,output=/o,audit=/p,q"])
     assert args.stream == [{"name": "a", "checkpoint": "/x,y/z", "output": "/o", "audit": "/p,q"}]
+
+
+@pytest.mark.parametrize("given", [["--checkpoint", "/x", "--audit"], ["--stream"]])
+def test_an_audit_s_file_may_be_a_uri_as_its_folders_may(given: list[str]) -> None:
+    uri = "file:///a%20b/audit.json"
+    value = f"name=a,checkpoint=file:///x,audit={uri}" if given == ["--stream"] else uri
+    (stream,) = cli.streams(serving_report.parse_args([*given, value]))
+    assert (stream.checkpoint, stream.audit) == ("/x", "/a b/audit.json")
 
 
 def test_on_gs_a_stream_is_told_reported_and_asked_to_end(

@@ -104,17 +104,17 @@ def limits(args: argparse.Namespace) -> Limits:
 
 
 def _stream(given: dict[str, str], flag: str) -> Stream:
-    folder, output = given["checkpoint"], given.get("output", "")
+    folder, output, audit = given["checkpoint"], given.get("output", ""), given.get("audit", "")
     return Stream(
         name=given["name"],
         checkpoint=objects.folder_at(folder, flag),
         output=objects.folder_at(output, "--output-path") if output else "",
-        audit=given.get("audit", ""),
+        audit=objects.folder_at(audit, "--audit") if audit else "",
     )
 
 
 def _listed(location: str) -> list[dict[str, str]]:
-    text = objects.read(location)
+    text = objects.read(objects.folder_at(location, "--streams"))
     if text is None:
         raise DataError(f"--streams {location}: want a JSON file, found none")
     try:
