@@ -212,10 +212,9 @@ def test_a_window_holds_its_begin_and_not_its_end(spark: SparkSession, world: Wo
     three = spark.read.parquet(str(world.predictions)).limit(3).coalesce(1)
     when = F.element_at(F.array(*map(F.lit, times)), (F.monotonically_increasing_id() + 1).cast("int"))
     moved = three.withColumn("ingest_time", when.cast("timestamp")).withColumn("date", F.to_date("ingest_time"))
-    moved.write.partitionBy("date").parquet(str(tmp_path / "predictions"))
-    world.run(
-        tmp_path / "out", "--until", "2026-11-02T23:00:00+01:00", "--min-rows", "1", source=tmp_path / "predictions"
-    )
+    folder = tmp_path / "predictions[1]{a}*"  # no pattern
+    moved.write.partitionBy("date").parquet(str(folder))
+    world.run(tmp_path / "out", "--until", "2026-11-02T23:00:00+01:00", "--min-rows", "1", source=folder)
     found = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [(window["begin"], window["rows"]) for window in found["windows"]] == [
         ("2026-10-31T22:00:00Z", 1),

@@ -163,8 +163,9 @@ def test_a_dead_letter_that_was_cut_is_not_scored_as_if_it_were_whole(spark: Spa
         for n, (payload, length, reason) in enumerate(letters)
     ]
     kinds = "payload binary, payload_length long, reason string, source string, ingest_time timestamp"
-    spark.createDataFrame(rows, kinds).write.parquet(str(tmp_path / "date=2026-03-01"))
-    found = rescoring.parsed(spark, rescoring.DEAD_LETTERS, str(tmp_path), TEXT, "", LONGEST)
+    folder = tmp_path / "letters[1]"  # no pattern
+    spark.createDataFrame(rows, kinds).write.parquet(str(folder / "date=2026-03-01"))
+    found = rescoring.parsed(spark, rescoring.DEAD_LETTERS, str(folder), TEXT, "", LONGEST)
     assert sorted(found.columns) == sorted(parsing.COLUMNS)
     expected = [("0", "good day", None), ("1", None, rescoring.CUT), ("2", None, rescoring.CUT)]
     assert sorted((row["id"], row["text"], row["reason"]) for row in found.collect()) == [

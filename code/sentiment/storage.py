@@ -52,7 +52,7 @@ def list_files(spark: SparkSession, location: str) -> list[str]:
 
 
 def literal(path: str) -> str:
-    """A path for Spark's readers, which take brackets, braces and the like for a pattern."""
+    """A path for Spark's readers and `list_files`, which take brackets, braces and the like for a pattern."""
     return re.sub(r"([\\{}\[\]*?])", r"\\\1", path)
 
 

@@ -87,7 +87,8 @@ def _read(spark: SparkSession, location: str, windows: list[Window], may_be_empt
         raise DataError(f"--input {location}: want predictions under date=YYYY-MM-DD/, found none")
     first, last = windows[0].begin.date(), (windows[-1].end - _MICROSECOND).date()
     wanted = [name for name in dates if f"{_DATE}{first}" <= name <= f"{_DATE}{last}"]
-    named = [file for name in wanted for file in storage.list_files(spark, storage.join(location, name, "*.parquet"))]
+    inside = storage.literal(location)
+    named = [file for name in wanted for file in storage.list_files(spark, storage.join(inside, name, "*.parquet"))]
     rows = files.read(spark, location, named)
     if rows is not None and (missing := [name for name in COLUMNS if name not in rows.columns]):
         raise DataError(f"--input {location}: want columns {', '.join(COLUMNS)}, found no {', '.join(missing)}")

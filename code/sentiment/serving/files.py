@@ -48,7 +48,7 @@ def publish(
     if rows is not None:
         rows.write(staging, kind)
     if replayed:
-        for old in storage.list_files(spark, storage.join(folder, "date=*", f"{name}-*.{kind}")):
+        for old in storage.list_files(spark, storage.join(storage.literal(folder), "date=*", f"{name}-*.{kind}")):
             storage.delete(spark, old)
     return _moved(spark, staging, folder, name, kind) if rows is not None else []
 
@@ -69,4 +69,4 @@ def read(spark: SparkSession, folder: str, files: list[str]) -> DataFrame | None
     """Published Parquet files with their `date`; None: no files."""
     if not files:
         return None
-    return spark.read.option("basePath", folder).parquet(*files)
+    return spark.read.option("basePath", folder).parquet(*map(storage.literal, files))

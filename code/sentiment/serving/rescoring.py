@@ -36,7 +36,7 @@ def parsed(spark: SparkSession, kind: str, location: str, file_format: str, date
         first_lines = sources.headers(spark, source, paths)
         messages = sources.messages(batch, source, first_lines)
         return parsing.parse(messages, source, max_chars, first_lines)
-    pattern = storage.join(location, f"date={date or '*'}", "*.parquet")
+    pattern = storage.join(storage.literal(location), f"date={date or '*'}", "*.parquet")
     found = storage.list_files(spark, pattern)
     rows = files.read(spark, location, found)
     if rows is None:
