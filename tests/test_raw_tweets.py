@@ -107,16 +107,18 @@ def test_a_name_is_no_pattern(spark: SparkSession, tmp_path: Path, name: str) ->
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("cut.csv.gz", gzip.compress(MANY)[:1000]), ("plain.csv.gz", MANY), ("a:b.csv", MANY), ("_a.csv", MANY)],
+    [("cut%20 ü.csv.gz", gzip.compress(MANY)[:1000]), ("plain.csv.gz", MANY), ("a:b.csv", MANY), ("_a.csv", MANY)],
 )
-def test_a_file_that_cannot_be_read_is_told_in_one_line(
+def test_a_file_that_cannot_be_read_is_named_in_one_line(
     spark: SparkSession, tmp_path: Path, name: str, content: bytes
 ) -> None:
     assert spark.version
     (tmp_path / name).write_bytes(content)
+    (tmp_path / "good.csv").write_bytes(MANY)
     asked = tmp_path / name if name.startswith("_") else tmp_path
-    with pytest.raises(DataError, match=rf"^(--input|cannot read) {re.escape(str(asked))}: .+$"):
+    with pytest.raises(DataError, match=rf"^(--input|cannot read) {re.escape(str(asked))}: .+$") as told:
         preprocess.main(["--input", str(asked), "--output", str(tmp_path / "clean")])
+    assert name in str(told.value)
 
 
 @pytest.mark.parametrize(

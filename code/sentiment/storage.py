@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -16,6 +17,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from sentiment.jobs import DataError, one_line
 from sentiment.objects import write_whole_locally
+
+_READING = re.compile(r"^(?:\[\S+\] )?Encountered error while reading file (\S+)\. ")
+"""How Spark begins to tell of a file that it cannot read, with a URI."""
 
 
 @contextmanager
@@ -256,14 +260,25 @@ def _renamed(spark: SparkSession, source: Any, target: Any) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """An error as one line; of one that comes from Java the innermost message, without its stack."""
+    """An error as one line; of one that comes from Java the innermost message, without its stack.
+
+    Of one out of many files that cannot be read it begins with the file.
+    """
     cause = error.java_exception if isinstance(error, Py4JJavaError) else getattr(error, "_origin", None)
     if cause is None:
         return one_line(error)
+    file = _unread(cause)
     while cause.getCause() is not None:
         cause = cause.getCause()
-    message = cause.getMessage() or cause.getClass().getSimpleName()
-    return str(message).strip().splitlines()[0]
+        file = file or _unread(cause)
+    message = str(cause.getMessage() or cause.getClass().getSimpleName()).strip().splitlines()[0]
+    return message if file.rpartition("/")[2] in message else f"{file}: {message}"
+
+
+def _unread(cause: Any) -> str:
+    """The file that a Java exception says could not be read; empty: it says no such thing."""
+    found = _READING.search(cause.getMessage() or "")
+    return unquote(found[1]) if found else ""
 
 
 def _write_whole(spark: SparkSession, location: str, text: str, overwrite: bool) -> bool:
