@@ -1,14 +1,17 @@
 """A model goes live only when it can be loaded, scores sensibly and tells the classes apart; else the old one stays."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chaos.zoo import NAME, Zoo
+from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
+from services import free_port
 
-from sentiment import registry
+from sentiment import registry, storage
 from sentiment.serving import models
 from sentiment.serving.models import Copies, Registry, RegistryAwayError
 from sentiment.serving.settings import ModelChoice
@@ -34,6 +37,10 @@ def test_a_model_is_tried_by_compiled_code_and_without_a_python_worker(spark: Sp
     plan = rows._jdf.queryExecution().executedPlan().toString()
     assert "ExistingRDD" not in plan, "rows that Python workers read"
     assert "*(1) Project" in plan, plan
+
+
+def away(*_: Any) -> str:
+    raise RegistryAwayError("500")
 
 
 def test_a_moved_alias_is_swapped_in_between_batches_only(spark: SparkSession, zoo: Zoo, tmp_path: Path) -> None:
@@ -94,10 +101,6 @@ def test_a_registry_that_is_away_changes_nothing(
 ) -> None:
     keeper = started(spark, zoo, tmp_path)
     before = keeper.staleness
-
-    def away(*_: Any) -> str:
-        raise RegistryAwayError("500")
-
     monkeypatch.setattr(keeper.registry, "resolve", away)
     keeper.look()
     assert keeper.current().version == "1"
@@ -144,6 +147,75 @@ def test_a_store_that_is_away_is_told_from_files_that_are_missing(said: str, mis
     assert models.is_missing(OSError(said)) == missing
 
 
+def unread_description(patch: pytest.MonkeyPatch) -> None:
+    right = storage.read_text
+
+    def read_text(spark: SparkSession, location: str) -> str:
+        if location.endswith("MLmodel"):
+            with storage.telling(f"cannot read {location}"):
+                raise OSError("503 Service Unavailable")
+        return right(spark, location)
+
+    patch.setattr(storage, "read_text", read_text)
+
+
+def unread_stages(patch: pytest.MonkeyPatch) -> None:
+    right, nowhere = PipelineModel.load, f"hdfs://127.0.0.1:{free_port()}/model"
+    patch.setattr(PipelineModel, "load", lambda _: right(nowhere))
+
+
+def unread_while_checked(patch: pytest.MonkeyPatch) -> None:
+    nowhere = f"hdfs://127.0.0.1:{free_port()}/model"
+    patch.setattr(models, "_applied", lambda _, rows: rows.sparkSession.read.text(nowhere))
+
+
+def test_a_version_that_a_store_fails_to_give_is_tried_again(spark: SparkSession, zoo: Zoo, tmp_path: Path) -> None:
+    keeper = started(spark, zoo, tmp_path)
+    zoo.set_champion("2")
+    for fail in (unread_description, unread_stages, unread_while_checked):
+        with pytest.MonkeyPatch.context() as patch:
+            fail(patch)
+            keeper.look()
+        assert (keeper.current().version, keeper.rejected) == ("1", ())
+    keeper.look()
+    assert keeper.current().version == "2"
+
+
+def again(keeper: Keeper, resolve: Callable[..., str] | None = None) -> Keeper:
+    """The next life of a driver on the same checkpoint."""
+    registry = Registry(keeper.registry.client, keeper.registry.choice)
+    if resolve:
+        registry.resolve = resolve  # type: ignore[method-assign]
+    made = Keeper(registry, keeper.copies, 3600, lambda _step, _number: None)
+    made.choose()
+    return made
+
+
+def test_a_read_that_fails_costs_a_start_without_registry_no_copy(
+    spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "check", lambda _spark, _model: None)
+    keeper = started(spark, zoo, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        unread_description(patch)
+        with pytest.raises(RegistryAwayError, match="503"):
+            again(keeper, away).start()
+    next_life = again(keeper, away)
+    next_life.start()
+    next_life.stop()
+    assert next_life.current().version == "1"
+
+
+def test_a_copy_that_was_spoiled_is_fetched_again(spark: SparkSession, zoo: Zoo, tmp_path: Path) -> None:
+    keeper = started(spark, zoo, tmp_path)
+    (description,) = tmp_path.glob("models/*/MLmodel")
+    description.write_text("flavors: {}")
+    next_life = again(keeper)
+    next_life.start()
+    next_life.stop()
+    assert next_life.current().version == "1"
+
+
 @pytest.mark.parametrize(
     ("wanted", "is_there"),
     [({}, True), ({"version": "1"}, True), ({"version": "2"}, False), ({"alias": "challenger"}, False)],
@@ -156,19 +228,16 @@ def test_a_start_without_registry_serves_a_copy_of_what_is_wanted_or_nothing(
     wanted: dict[str, str],
     is_there: bool,
 ) -> None:
-    def away(*_: Any) -> str:
-        raise RegistryAwayError("500")
-
     copies = started(spark, zoo, tmp_path).copies
     registry = Registry(zoo.client, ModelChoice(zoo.uri, NAME, **wanted))
     monkeypatch.setattr(registry, "resolve", away)
     monkeypatch.setattr(registry, "download", away)
-    again = Keeper(registry, copies, 3600, lambda _step, _number: None)
+    next_life = Keeper(registry, copies, 3600, lambda _step, _number: None)
     if not is_there:
         with pytest.raises(RegistryAwayError, match="500"):
-            again.choose()
+            next_life.choose()
         return
-    again.choose()
-    again.start()
-    again.stop()
-    assert again.current().version == "1"
+    next_life.choose()
+    next_life.start()
+    next_life.stop()
+    assert next_life.current().version == "1"

@@ -120,7 +120,7 @@ def run(spark: SparkSession, request: Request, say: Say, keep: Callable[[Trial],
         keep: is given what is known once the rows are read, before anything is loaded.
 
     Raises:
-        DataError: the validation data cannot be used. What is wrong with a version is in the result.
+        DataError: the validation data cannot be used, or a store failed. What is wrong with a version is in the result.
     """
     with say("", f"reading the validation data at {request.location}"):
         data = validation.read(spark, request.location)

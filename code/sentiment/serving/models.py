@@ -13,6 +13,7 @@ import pyspark
 import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from py4j.protocol import Py4JJavaError
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import SQLTransformer
 from pyspark.ml.functions import vector_to_array
@@ -32,6 +33,11 @@ from sentiment.tracking import brief, java_line
 MARK = ".whole"
 _MISSING = re.compile(r"\b404 (Client Error|GET|HEAD)|\(404\)|No such (file|object)|NoSuch(Key|Bucket)|BlobNotFound")
 """What stores say of files that are not there: MLflow's server, Google's, Amazon's and Azure's, a folder."""
+
+_CONTENT = re.compile(
+    r"FileNotFound|NoSuchFile|InvalidInput|EOF|Checksum|json|thrift|snappy|zstd|zip\.|charset|Serializable|InvalidClass"
+)
+"""Java's kinds of IOException that tell of what lies in a store; all others tell of the store itself."""
 
 PROBES = [
     "I love this, what a wonderful day, thank you so much!",
@@ -103,6 +109,20 @@ def is_missing(error: Exception) -> bool:
     return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST" or bool(_MISSING.search(str(error)))
 
 
+def is_away(spark: SparkSession, error: Exception) -> bool:
+    """Whether a store did not give what lies there, and not what lies there is at fault."""
+    cause = error.__cause__ if isinstance(error, DataError) else error
+    if isinstance(cause, OSError):
+        return not isinstance(cause, FileNotFoundError | IsADirectoryError | NotADirectoryError)
+    thrown = cause.java_exception if isinstance(cause, Py4JJavaError) else getattr(cause, "_origin", None)
+    if thrown is None:
+        return False
+    chain = getattr(spark._jvm, "org.apache.commons.lang3.exception.ExceptionUtils").getThrowableList(thrown)
+    failure = getattr(spark._jvm, "java.lang.Class").forName("java.io.IOException")
+    failed = any(failure.isInstance(each) for each in chain)
+    return failed and not any(_CONTENT.search(each.getClass().getName()) for each in chain)
+
+
 class Copies:
     """Copies of model versions beside the checkpoint, where driver and executors find them without the registry.
 
@@ -119,11 +139,14 @@ class Copies:
         """Whether there is a whole copy of a version."""
         return storage.exists(self.spark, self._mark(name, version))
 
-    def add(self, registry: Registry, version: str) -> None:
-        """Fetch a version from the registry, unless there is a copy; a copy counts only when all of it is there."""
+    def add(self, registry: Registry, version: str, anew: bool = False) -> bool:
+        """Fetch a version from the registry, unless there is a copy that may stay; False: there is.
+
+        A copy counts only when all of it is there.
+        """
         name = self.choice.name
-        if self.has(name, version):
-            return
+        if not anew and self.has(name, version):
+            return False
         with tempfile.TemporaryDirectory(prefix="sentiment-model-") as folder:
             local = registry.download(version, Path(folder))
             copy = f"{name}-{version}-{uuid.uuid4().hex[:8]}"
@@ -134,9 +157,10 @@ class Copies:
                     raise UnfitModelError(f"version {version} is damaged: {brief(error)}") from error
                 raise
             storage.replace_text(self.spark, self._mark(name, version), copy)
+        return True
 
     def load(self, name: str, version: str, flavor: str) -> Loaded:
-        """A model from its copy; UnfitModelError if it cannot be loaded here."""
+        """A model from its copy; UnfitModelError: it cannot be loaded here, RegistryAwayError: not read just now."""
         location = self._path(name, version)
         try:
             described = yaml.safe_load(storage.read_text(self.spark, storage.join(location, "MLmodel")))
@@ -152,7 +176,8 @@ class Copies:
         except UnfitModelError:
             raise
         except Exception as error:
-            raise UnfitModelError(f"version {version} cannot be loaded: {java_line(error)}") from error
+            kind = RegistryAwayError if is_away(self.spark, error) else UnfitModelError
+            raise kind(f"version {version} cannot be loaded: {java_line(error)}") from error
         return Loaded(name, version, lambda rows: _applied(pipeline, rows), self._numbers(pipeline, version))
 
     def _numbers(self, pipeline: PipelineModel, version: str) -> Linear | None:
@@ -197,7 +222,10 @@ def _probe_set(spark: SparkSession) -> DataFrame:
 
 
 def check(spark: SparkSession, model: Loaded) -> None:
-    """UnfitModelError unless the model tells the probe set apart and survives odd texts."""
+    """UnfitModelError unless the model tells the probe set apart and survives odd texts.
+
+    RegistryAwayError where a store failed meanwhile: that says nothing about the model.
+    """
     texts = [*PROBES, *ODD_TEXTS]
     try:
         scored = model.apply(_probe_set(spark)).select("inner_place", "prediction", "score")
@@ -205,7 +233,8 @@ def check(spark: SparkSession, model: Loaded) -> None:
     except UnfitModelError:
         raise
     except Exception as error:
-        raise UnfitModelError(f"version {model.version} cannot score: {java_line(error)}") from error
+        kind = RegistryAwayError if is_away(spark, error) else UnfitModelError
+        raise kind(f"version {model.version} cannot score: {java_line(error)}") from error
     if len(rows) != len(texts):
         raise UnfitModelError(f"version {model.version} gave {len(rows)} rows for {len(texts)} texts")
     for place, text in enumerate(texts):

@@ -35,7 +35,7 @@ class Keeper:
         self.rejected: tuple[str, str] | tuple[()] = ()
         self.swaps = 0
         self._on_step = on_step
-        self._first = ""
+        self._first, self._stands_in = "", False
         self._live: Loaded | None = None
         self._offered: Loaded | None = None
         self._answered = time.monotonic()
@@ -54,15 +54,16 @@ class Keeper:
             self._first = self.registry.resolve()
             self._answered = time.monotonic()
         except (RegistryAwayError, UnfitModelError) as error:
-            self._first = self._last_good(error)
+            self._first, self._stands_in = self._last_good(error), True
 
     def start(self) -> None:
         """Load what was chosen; if it cannot be had, the last good copy; DataError if there is neither."""
-        choice = self.registry.choice
         try:
-            self._live = self._prepared(self._first)
-        except (RegistryAwayError, UnfitModelError) as error:
-            self._live = self.copies.load(choice.name, self._last_good(error), choice.flavor)
+            self._live = self._checked(self._first) if self._stands_in else self._prepared(self._first)
+        except DataError as error:
+            if self._stands_in:
+                raise
+            self._live = self._checked(self._last_good(error))
         self._remember(self._live)
         log.info("serving %s version %s", self._live.name, self._live.version)
         if not self.registry.choice.version:
@@ -121,10 +122,10 @@ class Keeper:
             if self._misses[1] >= FETCHES:
                 self._misses = ("", 0)
                 self._reject(version, str(error))
-        except RegistryAwayError as error:
-            log.warning("model lookup: %s; version %s goes on serving", error, self.live.version)
         except UnfitModelError as error:
             self._reject(version, str(error))
+        except DataError as error:
+            log.warning("model lookup: %s; version %s goes on serving", error, self.live.version)
 
     def _look_for_ever(self) -> None:
         while not self._ended.wait(self.reload_seconds):
@@ -134,15 +135,23 @@ class Keeper:
                 log.exception("model lookup failed; version %s goes on serving", self.live.version)
 
     def _prepared(self, version: str) -> Loaded:
-        name = self.registry.choice.name
-        self.copies.add(self.registry, version)
-        self._on_step("in-mid-swap", -1)
-        try:
-            loaded = self.copies.load(name, version, self.registry.choice.flavor)
-            models.check(self.copies.spark, loaded)
-        except UnfitModelError:
-            self.copies.drop(name, version)
-            raise
+        """The model, from a copy that may be made for it; UnfitModelError leaves no copy."""
+        anew = False
+        while True:
+            is_fresh = self.copies.add(self.registry, version, anew)
+            self._on_step("in-mid-swap", -1)
+            try:
+                return self._checked(version)
+            except UnfitModelError as error:
+                if is_fresh:
+                    self.copies.drop(self.registry.choice.name, version)
+                    raise
+                log.warning("%s; fetching it again, as its copy may be to blame", error)
+                anew = True
+
+    def _checked(self, version: str) -> Loaded:
+        loaded = self.copies.load(self.registry.choice.name, version, self.registry.choice.flavor)
+        models.check(self.copies.spark, loaded)
         return loaded
 
     def _reject(self, version: str, reason: str) -> None:
