@@ -1,5 +1,6 @@
 """A model goes live only when it can be loaded, scores sensibly and tells the classes apart; else the old one stays."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from pyspark.sql import functions as F  # noqa: N812
 from services import free_port
 
 from sentiment import registry, storage
+from sentiment.jobs import DataError
 from sentiment.serving import models
-from sentiment.serving.models import Copies, Registry, RegistryAwayError
+from sentiment.serving.models import Copies, Registry, RegistryAwayError, UnfitModelError
+from sentiment.serving.scoring import Loaded
 from sentiment.serving.settings import ModelChoice
 from sentiment.serving.swap import FETCHES, Keeper
 
@@ -179,6 +182,62 @@ def test_a_version_that_a_store_fails_to_give_is_tried_again(spark: SparkSession
         assert (keeper.current().version, keeper.rejected) == ("1", ())
     keeper.look()
     assert keeper.current().version == "2"
+
+
+def feigned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Models that cost nothing to load, those of the bad versions included; the versions that are loaded."""
+    loads: list[str] = []
+
+    def load(_copies: Copies, name: str, version: str, _flavor: str) -> Loaded:
+        loads.append(version)
+        return Loaded(name, version, lambda rows: rows)
+
+    monkeypatch.setattr(Copies, "add", lambda *_: True)
+    monkeypatch.setattr(Copies, "drop", lambda *_: None)
+    monkeypatch.setattr(Copies, "load", load)
+    monkeypatch.setattr(models, "check", lambda _spark, _model: None)
+    return loads
+
+
+def unfit(_spark: SparkSession, model: Loaded) -> None:
+    raise UnfitModelError(f"version {model.version} says 0 to every text")
+
+
+def test_an_offer_that_the_alias_no_longer_names_is_withdrawn(
+    spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = feigned(monkeypatch)
+    keeper = started(spark, zoo, tmp_path)
+    zoo.set_champion("2")
+    keeper.look()
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "check", unfit)
+        zoo.set_champion(zoo.bad["one-class"])
+        keeper.look()
+    assert keeper.current().version == "1"
+    zoo.set_champion("2")
+    keeper.look()
+    loads.clear()
+    zoo.set_champion("1")
+    keeper.look()
+    assert (keeper.current().version, keeper.swaps, loads) == ("1", 0, [])
+
+
+def test_a_swap_that_could_not_be_noted_is_made_again(
+    spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feigned(monkeypatch)
+    keeper = started(spark, zoo, tmp_path)
+    zoo.set_champion("2")
+    keeper.look()
+    (tmp_path / "models").rename(tmp_path / "elsewhere")
+    (tmp_path / "models").write_text("where no file can lie")
+    with pytest.raises(DataError, match="cannot write"):
+        keeper.current()
+    assert (keeper.live.version, keeper.swaps) == ("1", 0)
+    (tmp_path / "models").unlink()
+    assert (keeper.current().version, keeper.swaps) == ("2", 1)
+    assert json.loads((tmp_path / "models/good.json").read_text())["version"] == "2"
 
 
 def again(keeper: Keeper, resolve: Callable[..., str] | None = None) -> Keeper:

@@ -38,6 +38,7 @@ class Keeper:
         self._first, self._stands_in = "", False
         self._live: Loaded | None = None
         self._offered: Loaded | None = None
+        self._offering = threading.Lock()
         self._answered = time.monotonic()
         self._misses = ("", 0)
         self._ended = threading.Event()
@@ -81,12 +82,13 @@ class Keeper:
 
     def current(self) -> Loaded:
         """The model for the next new batch; the offered one becomes live here."""
-        offered, self._offered = self._offered, None
-        if offered is not None:
-            log.info("swapping %s version %s for version %s", offered.name, self.live.version, offered.version)
-            self._live = offered
-            self.swaps += 1
-            self._remember(offered)
+        with self._offering:
+            offered = self._offered
+            if offered is not None:
+                self._remember(offered)  # first: if that fails, the batch is tried again, and the offer with it
+                log.info("swapping %s version %s for version %s", offered.name, self.live.version, offered.version)
+                self._live, self._offered = offered, None
+                self.swaps += 1
         return self.live
 
     def version(self, name: str, version: str) -> Loaded:
@@ -106,13 +108,14 @@ class Keeper:
         try:
             version = self.registry.resolve()
         except (RegistryAwayError, UnfitModelError) as error:
+            if isinstance(error, UnfitModelError):
+                self._next("")
             log.warning("model lookup: %s; version %s goes on serving", error, self.live.version)
             return
         self._answered = time.monotonic()
         if self.rejected and self.rejected[0] != version:
             self.rejected = ()
-        waiting = self._offered or self.live
-        if version == waiting.version or self.rejected:
+        if version == self._next(version).version or self.rejected:
             return
         try:
             self._offered = self._prepared(version)
@@ -126,6 +129,14 @@ class Keeper:
             self._reject(version, str(error))
         except DataError as error:
             log.warning("model lookup: %s; version %s goes on serving", error, self.live.version)
+
+    def _next(self, version: str) -> Loaded:
+        """What serves the next batch, now that the alias names `version`: an offer of another one is withdrawn."""
+        with self._offering:
+            if self._offered is not None and self._offered.version != version:
+                log.info("version %s is not taken live: the alias has moved on", self._offered.version)
+                self._offered = None
+            return self._offered or self.live
 
     def _look_for_ever(self) -> None:
         while not self._ended.wait(self.reload_seconds):
