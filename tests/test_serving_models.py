@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
+import pandas as pd
 import pytest
 from chaos.zoo import NAME, Zoo
+from pyspark import SparkFiles
 from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
@@ -14,7 +17,7 @@ from services import free_port
 
 from sentiment import registry, storage
 from sentiment.jobs import DataError
-from sentiment.serving import models
+from sentiment.serving import models, pyfunc
 from sentiment.serving.models import Copies, Registry, RegistryAwayError, UnfitModelError
 from sentiment.serving.scoring import Loaded
 from sentiment.serving.settings import ModelChoice
@@ -238,6 +241,25 @@ def test_a_swap_that_could_not_be_noted_is_made_again(
     (tmp_path / "models").unlink()
     assert (keeper.current().version, keeper.swaps) == ("2", 1)
     assert json.loads((tmp_path / "models/good.json").read_text())["version"] == "2"
+
+
+def test_a_worker_keeps_the_live_model_and_the_one_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Model:
+        def predict(self, texts: pd.DataFrame) -> pd.Series:
+            return pd.Series([0.9] * len(texts))
+
+    def load(archive: str) -> Model:
+        fetched.append(archive)
+        return Model()
+
+    fetched: list[str] = []
+    monkeypatch.setattr(pyfunc, "_WORKER_MODELS", {})
+    monkeypatch.setattr(SparkFiles, "get", lambda archive: archive)
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", load)
+    for archive in ("1", "2", "1", "3", "2", "3"):
+        assert list(pyfunc.predicted(archive, pd.Series(["love"]))["score"]) == [0.9]
+    assert fetched == ["1", "2", "3"]
+    assert list(pyfunc._WORKER_MODELS) == ["2", "3"]
 
 
 def again(keeper: Keeper, resolve: Callable[..., str] | None = None) -> Keeper:

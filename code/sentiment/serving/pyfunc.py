@@ -46,6 +46,7 @@ def scorer(spark: SparkSession, location: str, key: str) -> Callable[[DataFrame]
 
 
 _WORKER_MODELS: dict[str, Any] = {}
+"""By archive: the live model, and the one before it, which a batch that is replayed may want still."""
 
 
 def predicted(archive: str, texts: pd.Series) -> pd.DataFrame:
@@ -55,6 +56,8 @@ def predicted(archive: str, texts: pd.Series) -> pd.DataFrame:
     or P(positive) alone. Null texts are scored as empty ones.
     """
     if archive not in _WORKER_MODELS:
+        for old in list(_WORKER_MODELS)[:-1]:
+            del _WORKER_MODELS[old]
         _WORKER_MODELS[archive] = mlflow.pyfunc.load_model(SparkFiles.get(archive))
     readable = texts.fillna("").astype(object)
     said = _WORKER_MODELS[archive].predict(pd.DataFrame({"text": readable}))
