@@ -37,16 +37,16 @@ def started(spark: SparkSession, zoo: Zoo, checkpoint: Path) -> Keeper:
     return keeper
 
 
+def away(*_: Any) -> str:
+    raise RegistryAwayError("500")
+
+
 def test_a_model_is_tried_by_compiled_code_and_without_a_python_worker(spark: SparkSession) -> None:
     rows = registry.numbered(spark, ["a", None], "place").withColumn("long", F.length("text"))
     assert [tuple(row) for row in rows.collect()] == [(0, "a", 1), (1, None, None)]
     plan = rows._jdf.queryExecution().executedPlan().toString()
     assert "ExistingRDD" not in plan, "rows that Python workers read"
     assert "*(1) Project" in plan, plan
-
-
-def away(*_: Any) -> str:
-    raise RegistryAwayError("500")
 
 
 def test_a_moved_alias_is_swapped_in_between_batches_only(spark: SparkSession, zoo: Zoo, tmp_path: Path) -> None:
