@@ -1,29 +1,41 @@
-"""How long a job is watched and when it counts as well, told by jobs as Dataproc describes them; no server is asked."""
+"""How jobs are watched, left alone and replaced, told by jobs as Dataproc describes them; no server is asked."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from google.cloud import dataproc_v1 as dp
-from sentiment_dags import management, streams_health
+from sentiment_dags import deploy, management, serving_jobs, streams_health
 from sentiment_dags.serving_jobs import DeploymentError, Jobs
 from sentiment_dags.streams_health import Batches
 from sentiment_dags.variables import SettingsError
+
+from sentiment import objects
 
 State: Any = dp.JobStatus.State
 NOW = datetime.now(UTC)
 
 
 class Client:
-    """Dataproc, where one job is; remembers what was cancelled."""
+    """Dataproc, where some jobs are; remembers what was cancelled. One that is being cancelled ends once it is seen."""
 
-    def __init__(self, job: dp.Job) -> None:
-        self.job = job
+    def __init__(self, *jobs: dp.Job) -> None:
+        self.jobs = {job.reference.job_id: job for job in jobs}
         self.cancelled: list[str] = []
 
     def get_job(self, request: dict[str, str]) -> dp.Job:
-        assert request["job_id"] == self.job.reference.job_id
-        return self.job
+        job = self.jobs[request["job_id"]]
+        if job.status.state == State.CANCEL_STARTED:
+            job.status.state = State.CANCELLED
+        return job
+
+    def list_jobs(self, request: dict[str, str]) -> list[dp.Job]:
+        active = "status.state = ACTIVE" in request["filter"]
+        return [job for job in self.jobs.values() if not active or job.status.state.name not in serving_jobs.TERMINAL]
+
+    def submit_job(self, request: dict[str, Any]) -> None:
+        job = dp.Job({**request["job"], "status": {"state": State.PENDING, "state_start_time": datetime.now(UTC)}})
+        assert self.jobs.setdefault(job.reference.job_id, job) is job
 
     def cancel_job(self, request: dict[str, str]) -> None:
         self.cancelled.append(request["job_id"])
@@ -72,6 +84,61 @@ def test_a_stream_serves_once_its_present_attempt_has_completed_a_batch_unless_i
         return
     with pytest.raises(DeploymentError, match=f"^job a-job of stream s failed: {complaint}"):
         watched()
+
+
+def serving(number: int, state: Any, minutes: float, settings: str = "0123") -> dp.Job:
+    """A stream's job that was submitted an hour before it came to its state, so many minutes ago."""
+    moment = NOW - timedelta(minutes=minutes)
+    return dp.Job(
+        reference={"job_id": f"serving-s-{settings}-{number}"},
+        placement={"cluster_name": "c"},
+        labels={"stream": "s", "settings": settings, "revision": "r"},
+        pyspark_job={"args": ["--checkpoint", "gs://c/s"]},
+        status={"state": state, "state_start_time": moment},
+        status_history=[{"state": State.PENDING, "state_start_time": moment - timedelta(hours=1)}],
+    )
+
+
+def wanted(settings: str = "0123") -> dict[str, Any]:
+    """A deploy's job, with the settings of `serving` unless told otherwise."""
+    return {
+        "reference": {"job_id": "a-deploy-names-it"},
+        "placement": {"cluster_name": "c"},
+        "labels": {"stream": "s", "settings": settings, "revision": "r"},
+        "pyspark_job": {"args": ["--checkpoint", "gs://c/s"]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "drained", "done"),
+    [
+        (State.RUNNING, None, "left alone"),
+        (State.RUNNING, 90.0, "left alone"),  # a request of before it was submitted, which goes when the driver starts
+        (State.RUNNING, 1.0, "replaced"),
+        (State.CANCEL_STARTED, None, "replaced"),
+    ],
+)
+def test_a_job_that_was_told_to_end_is_not_left_alone_but_waited_for_and_submitted_again(
+    monkeypatch: pytest.MonkeyPatch, state: Any, drained: float | None, done: str
+) -> None:
+    job, said, asked = serving(1, state, 5), list[str](), list[str]()
+    requests = [] if drained is None else [objects.Entry("drain", 3, (NOW - timedelta(minutes=drained)).timestamp())]
+
+    def ask(location: str, _: str) -> None:
+        asked.append(location)
+        job.status.state = State.DONE
+
+    monkeypatch.setattr(objects, "entries", lambda folder: requests if folder == "gs://c/s/control" else [])
+    monkeypatch.setattr(objects, "replace", ask)
+    monkeypatch.setattr(serving_jobs, "LOOK_SECONDS", 0.0)
+    client = Client(job)
+    deploy.show(Jobs(client, "p", "r"), wanted(), said.append)
+    assert ("it would be left alone" if done == "left alone" else "it would be waited for: it was told") in said[0]
+    name, what = deploy.deploy(Jobs(client, "p", "r"), wanted(), 60, said.append)
+    assert (name, what) == (f"serving-s-0123-{1 if done == 'left alone' else 2}", done)
+    assert asked == ["gs://c/s/control/drain"] * (done == "replaced" and state == State.RUNNING)
+    active = [each.reference.job_id for each in Jobs(client, "p", "r").serving("s", active=True)]
+    assert active == [name]
 
 
 def test_a_name_that_no_stream_can_have_is_not_asked_for() -> None:

@@ -7,7 +7,8 @@
 task shows the job as YAML in its log and under Rendered Templates.
 
 **Production** submits a restartable job that goes on when this run ends. A stream that runs already with the same
-settings and code is left alone, one with others is drained and replaced, never doubled: safe to run again at any time.
+settings and code is left alone, one with others is drained and replaced, one that was told to end is waited for and
+submitted again, never doubled: safe to run again at any time.
 
 **Health**: `monitor` is green when the job is RUNNING and has completed a batch, or has read all its input and keeps
 its lease. A job that fails twice or is not in time is cancelled, with its driver's last lines in the log.

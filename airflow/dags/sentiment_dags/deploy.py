@@ -76,17 +76,19 @@ def _plan(settings: Settings, stream: Stream, registry: Any, revision: str, jobs
 def deploy(jobs: Jobs, job: dict[str, Any], timeout: float, say: Say) -> tuple[str, str]:
     """Bring about that this job is the stream's only one; its id, and what was done.
 
-    A job that runs already with these settings and this code is left alone; with others it is drained first.
+    A job that runs already with these settings and this code is left alone; with others it is drained first. One that
+    was told to end is no such job: its end is waited for.
     """
     stream = job["labels"]["stream"]
-    running = jobs.serving(stream, active=True)
-    for each in running:
-        if serving_jobs.is_as(each, job):
+    running = [(each, serving_jobs.is_ending(each)) for each in jobs.serving(stream, active=True)]
+    for each, ending in running:
+        if serving_jobs.is_as(each, job) and not ending:
             name = str(each.reference.job_id)
             say(f"stream {stream} runs already as job {name}, with these settings and this code: it is left alone")
             return name, LEFT
-    for each in running:
-        say(f"stream {stream} runs as job {each.reference.job_id} with {difference(each, job)}")
+    for each, ending in running:
+        why = "which was told to end" if ending else f"with {difference(each, job)}"
+        say(f"stream {stream} runs as job {each.reference.job_id}, {why}")
         serving_jobs.drain(jobs, each, timeout, say)
     make_input(job)
     name, ours = serving_jobs.submit_once(jobs, job, say)
@@ -129,8 +131,12 @@ def show(jobs: Jobs, job: dict[str, Any], say: Say) -> None:
     stream = job["labels"]["stream"]
     running = jobs.serving(stream, active=True)
     for each in running:
-        same = serving_jobs.is_as(each, job)
-        fate = "left alone" if same else f"drained and replaced: it has {difference(each, job)}"
+        if serving_jobs.is_ending(each):
+            fate = "waited for: it was told to end"
+        elif serving_jobs.is_as(each, job):
+            fate = "left alone"
+        else:
+            fate = f"drained and replaced: it has {difference(each, job)}"
         say(f"stream {stream} runs as job {each.reference.job_id}: it would be {fate}")
     say(f"test mode: nothing is submitted. In production this would be{', after that' if running else ''}:")
     say(rendered(job))

@@ -14,6 +14,9 @@ from sentiment_dags.jobs import SERVING
 LOOK_SECONDS = 3.0
 ASK_AGAIN_SECONDS = 20.0
 TERMINAL = ("DONE", "ERROR", "CANCELLED")
+CANCEL = "CANCEL_"
+"""Begins the states of a job that is being cancelled."""
+
 Say = Callable[[str], None]
 
 
@@ -82,6 +85,19 @@ def is_as(job: Any, wanted: Any) -> bool:
     return same and job.placement.cluster_name == wanted["placement"]["cluster_name"]
 
 
+def is_ending(job: Any) -> bool:
+    """Whether a job was told to end: by a cancellation or, since it was submitted, by a drain."""
+    from sentiment import objects
+    from sentiment.serving import layout
+
+    if state(job).startswith(CANCEL):
+        return True
+    folder, _, name = layout.DRAIN.rpartition("/")
+    found = objects.entries(f"{argument(job, '--checkpoint')}/{folder}")
+    # A request from before goes when the driver starts.
+    return any(each.name == name and each.modified > begun(job)[0] for each in found)
+
+
 def numbered(job: dict[str, Any], number: int) -> dict[str, Any]:
     """The job with this number as the end of its id."""
     label = job["labels"]
@@ -135,23 +151,29 @@ def submit_once(jobs: Jobs, job: dict[str, Any], say: Say) -> tuple[str, bool]:
 
 
 def drain(jobs: Jobs, job: Any, timeout: float, say: Say) -> str:
-    """Ask a job to complete its batch and end, and wait for that, `timeout` seconds; the state in which it ended."""
+    """Ask a job to complete its batch and end, and wait for that, `timeout` seconds; the state in which it ended.
+
+    One that is being cancelled is asked nothing: the request would stay behind.
+    """
     from sentiment import objects
     from sentiment.serving import layout
 
     name, checkpoint = str(job.reference.job_id), argument(job, "--checkpoint")
-    if not re.fullmatch(r"gs://[^/]+/.+", checkpoint):
+    cancelled = state(job).startswith(CANCEL)
+    if not cancelled and not re.fullmatch(r"gs://[^/]+/.+", checkpoint):
         raise DeploymentError(
             f"job {name}: want its --checkpoint on gs://, found {checkpoint or 'none'}: end it yourself, then try again"
         )
     began = time.monotonic()
     asked = -ASK_AGAIN_SECONDS
-    say(f"job {name} is asked to complete its batch and end")
+    say(f"job {name} is {'being cancelled' if cancelled else 'asked to complete its batch and end'}")
     while (found := state(jobs.get(name))) not in TERMINAL:
         waited = time.monotonic() - began
         if waited >= timeout:
-            raise DeploymentError(f"job {name} is still {found} after {timeout:.0f} s; it was asked to end")
-        if waited - asked >= ASK_AGAIN_SECONDS:  # a driver that has just begun has removed the request
+            raise DeploymentError(f"job {name} is still {found} after {timeout:.0f} s; it was told to end")
+        if (
+            not cancelled and waited - asked >= ASK_AGAIN_SECONDS
+        ):  # a driver that has just begun has removed the request
             objects.replace(f"{checkpoint}/{layout.DRAIN}", "{}\n")
             asked = waited
         time.sleep(LOOK_SECONDS)
