@@ -141,6 +141,29 @@ def test_a_job_that_was_told_to_end_is_not_left_alone_but_waited_for_and_submitt
     assert active == [name]
 
 
+@pytest.mark.parametrize("state", [State.RUNNING, State.DONE])
+def test_a_job_that_another_deploy_took_back_at_once_is_not_its_stream_s(state: Any) -> None:
+    ours, taken_back = serving(1, state, 5), serving(2, State.CANCELLED, 20, "4567")
+    assert management.present_jobs([ours, taken_back]) == [ours]
+
+
+def test_a_stream_is_restarted_while_another_deploy_takes_its_job_back_and_a_second_try_restarts_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, taken_back = serving(1, State.RUNNING, 5), serving(2, State.CANCEL_PENDING, 0, "4567")
+
+    def drain(_: Jobs, job: dp.Job, *__: Any) -> None:
+        assert job == ours
+        for each, state in ((ours, State.DONE), (taken_back, State.CANCELLED)):
+            each.status = dp.JobStatus(state=state, state_start_time=datetime.now(UTC))
+
+    monkeypatch.setattr(serving_jobs, "drain", drain)
+    monkeypatch.setattr(streams_health, "wait_until_healthy", lambda _, name, *__: name)
+    jobs = Jobs(Client(ours, taken_back), "p", "r")
+    stream = {"stream": "s", "job": ours.reference.job_id, "checkpoint": "gs://c/s"}
+    assert [management.restart(jobs, stream, 60) for _ in range(2)] == ["stream s: serving-s-0123-3"] * 2
+
+
 def test_a_name_that_no_stream_can_have_is_not_asked_for() -> None:
     assert management.named({"stream": "m-1"}) == "m-1"
     assert management.named({"stream": None}) == ""

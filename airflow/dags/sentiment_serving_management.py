@@ -1,6 +1,6 @@
 """How the streams do, by a report in the bucket; and their end or restart.
 
-**Action `report`** (the default): the streams with a serving job that runs, and those whose newest job failed or was
+**Action `report`** (the default): the streams with a serving job that runs, and those whose last job failed or was
 killed. For each: rows per second, seconds of a batch, lag, share of dead letters, model version, the newest files, and
 the audit's verdict (a Spark job; Param `audit`). The verdict is healthy, degraded or down, with the reasons. The page
 is the button *Report* of the task `report`.

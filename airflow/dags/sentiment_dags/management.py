@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from airflow.sdk import BaseOperator
 from sentiment_dags import serving_jobs, staging, streams_health
 from sentiment_dags.jobs import AUDIT, SCRIPTS, audit_arguments, job
 from sentiment_dags.report_link import ReportLink
-from sentiment_dags.serving_jobs import LOOK_SECONDS, TERMINAL, DeploymentError, Jobs, argument, state
+from sentiment_dags.serving_jobs import LOOK_SECONDS, TERMINAL, DeploymentError, Jobs, argument, begun, state
 from sentiment_dags.settings import Settings, described
 from sentiment_dags.streams import NAME
 from sentiment_dags.variables import SettingsError, as_text
@@ -24,7 +25,7 @@ AUDIT_SECONDS = 3_600.0
 """After which an audit that is still at work is cancelled."""
 
 Stream = dict[str, Any]
-"""stream, job (its newest), state, checkpoint, output, bootstrap."""
+"""stream, job (its present one), state, checkpoint, output, bootstrap."""
 
 
 def settings(context: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,17 +42,36 @@ def settings(context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def streams(found: Mapping[str, Any], params: Mapping[str, Any]) -> list[Stream]:
-    """Streams with a job that runs, and those whose newest job ended otherwise than by a drain; or the Param's one."""
+    """Streams with a job that runs, and those whose last job ended otherwise than by a drain; or the Param's one."""
     wanted = named(params)
     with at_work(found) as (_, jobs):
-        newest = {each.labels["stream"]: each for each in jobs.serving(wanted)}
-        if wanted and not newest:
+        present = present_jobs(jobs.serving(wanted))
+        if wanted and not present:
             raise SettingsError(f"Param stream: want a stream that was deployed, found no serving job of {wanted!r}")
-        kept = [each for each in newest.values() if wanted or _counts(state(each), params["action"])]
+        kept = [each for each in present if wanted or _counts(state(each), params["action"])]
     made = [_stream(each) for each in sorted(kept, key=lambda each: str(each.labels["stream"]))]
     for each in made:
         log.info("stream %s: job %s is %s", each["stream"], each["job"], each["state"])
     return made
+
+
+def present_jobs(found: Sequence[Any]) -> list[Any]:
+    """One job of each stream out of all it had, the oldest first: the first that is active, else the last that ended.
+
+    The newest may be one that another deploy has submitted too late, and taken back at once.
+    """
+    streams: dict[str, list[Any]] = {}
+    for each in found:
+        streams.setdefault(each.labels["stream"], []).append(each)
+    return [
+        next((each for each in theirs if state(each) not in TERMINAL), None) or max(theirs, key=_since)
+        for theirs in streams.values()
+    ]
+
+
+def _since(job: Any) -> float:
+    """When it came to its state, in seconds since 1970."""
+    return float(job.status.state_start_time.timestamp())
 
 
 def named(params: Mapping[str, Any]) -> str:
@@ -104,9 +124,10 @@ def drain(jobs: Jobs, stream: Stream, timeout: float) -> str:
 def restart(jobs: Jobs, stream: Stream, timeout: float) -> str:
     """Drain the stream's job where it runs, submit one that is like it, and wait until that serves."""
     old = jobs.get(stream["job"])
-    running = [each for each in jobs.serving(stream["stream"], active=True) if each.reference != old.reference]
-    if running:  # an earlier try of this task was as far
-        name = str(running[0].reference.job_id)
+    ended = _since(old) if state(old) in TERMINAL else math.inf
+    later = [each for each in jobs.serving(stream["stream"], active=True) if begun(each)[0] > ended]
+    if later:  # an earlier try of this task was as far
+        name = str(later[0].reference.job_id)
     else:
         if state(old) not in TERMINAL:
             serving_jobs.drain(jobs, old, timeout, log.info)
