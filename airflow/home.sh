@@ -1,4 +1,5 @@
-# Sourced by the scripts beside it: takes no argument but --help, goes to the checkout, sets home to Airflow's.
+# Sourced by the scripts beside it: takes no argument but --help, goes to the checkout, sets home to Airflow's. pid_file
+# is where the process is noted that start_services.sh has started; airflow.pid there is that of `make up`.
 # shellcheck shell=bash
 unset CDPATH
 script=${0##*/}
@@ -11,3 +12,10 @@ esac
 home=${AIRFLOW_HOME:-}
 case $0 in */*) cd "${0%/*}/.." || exit ;; *) cd .. || exit ;; esac
 home=${home:-$PWD/.airflow}
+# shellcheck disable=SC2034
+pid_file=$home/standalone.pid
+
+# Whether a process is the noted one still: another may have its number, after a restart of the machine, say.
+is_airflow() { # pid
+  case $(ps -o args= -p "$1" 2>/dev/null) in *airflow/standalone.py*) ;; *) return 1 ;; esac
+}

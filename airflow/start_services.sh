@@ -14,9 +14,9 @@ if [ ! -f "$home/env" ]; then
 fi
 # shellcheck source=/dev/null
 . "$home/env"
-pid_file=$home/airflow.pid log=$home/airflow.log
+log=$home/airflow.log
 
-if [ -f "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null; then
+if [ -f "$pid_file" ] && is_airflow "$(cat "$pid_file")"; then
   echo "start_services: it runs already, at $AIRFLOW__API__BASE_URL"
   exit 0
 fi

@@ -8,20 +8,16 @@ set -euo pipefail
 case $0 in */*) here=${0%/*} ;; *) here=. ;; esac
 # shellcheck source=airflow/home.sh
 . "$here/home.sh"
-pid_file=$home/airflow.pid
 if [ ! -f "$pid_file" ]; then
   echo "stop_services: nothing was started in $home"
   exit 0
 fi
 pid=$(cat "$pid_file")
-case $(ps -o args= -p "$pid" 2>/dev/null) in
-  *airflow/standalone.py*) ;;
-  *)
-    rm -f "$pid_file"
-    echo 'stop_services: it had ended already'
-    exit 0
-    ;;
-esac
+if ! is_airflow "$pid"; then
+  rm -f "$pid_file"
+  echo 'stop_services: it had ended already'
+  exit 0
+fi
 kill -INT "$pid"
 began=$SECONDS
 while kill -0 "$pid" 2>/dev/null; do

@@ -11,6 +11,7 @@ import airflow_home
 import pytest
 from services import ROOT
 
+PID = "standalone.pid"
 SCRIPTS = ("setup_local.sh", "start_services.sh", "stop_services.sh", "setup.sh")
 
 
@@ -43,11 +44,12 @@ def test_a_port_that_is_none_is_named_before_anything_is_made(tmp_path: Path) ->
 
 
 def test_a_port_that_another_program_has_is_told_and_nothing_starts(tmp_path: Path) -> None:
+    (tmp_path / PID).write_text(str(os.getpid()), encoding="utf-8")  # a stranger has the number of one that has ended
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]
         airflow_home.write_shell(tmp_path, port)
         ended = run("start_services.sh", AIRFLOW_HOME=str(tmp_path))
-    assert (ended.returncode, ended.stdout, (tmp_path / "airflow.pid").exists()) == (1, "", False)
+    assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith(f"start_services: want port {port} on 127.0.0.1, but another program has it")
     assert ended.stderr.endswith("or set AIRFLOW_PORT for airflow/setup_local.sh to a free port\n")
 
@@ -68,7 +70,9 @@ def test_sigint_counts_while_airflow_is_still_loading(tmp_path: Path) -> None:
             process.kill()
 
 
-def test_stopping_ends_no_stranger(tmp_path: Path) -> None:
+def test_stopping_ends_no_stranger_and_leaves_the_note_of_make_up(tmp_path: Path) -> None:
+    (tmp_path / "airflow.pid").write_text('{"pid": 1}', encoding="utf-8")
     assert "nothing was started" in run("stop_services.sh", AIRFLOW_HOME=str(tmp_path)).stdout
-    (tmp_path / "airflow.pid").write_text(str(os.getpid()), encoding="utf-8")
+    (tmp_path / PID).write_text(str(os.getpid()), encoding="utf-8")
     assert "it had ended already" in run("stop_services.sh", AIRFLOW_HOME=str(tmp_path)).stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["airflow.pid"]
