@@ -37,7 +37,16 @@ def test_every_setting_of_the_scripts_comes_from_the_repository_s_variables() ->
 def test_the_stages_follow_each_other() -> None:
     assert list(JOBS) == ["test", "train", "validate", "deploy", "monitor"]
     assert [job.get("needs") for job in JOBS.values()] == [None, "test", "train", "validate", "deploy"]
-    assert "vars.PROJECT_ID" in JOBS["train"]["if"]
+    assert JOBS["train"]["if"] == "github.ref == 'refs/heads/main' && vars.PROJECT_ID != ''"
+
+
+def test_nothing_that_is_live_changes_before_the_environment_production_lets_the_stage_begin() -> None:
+    changing = re.compile(r"make (promote|rollback)(?!.*--dry-run)|ci-cd/(deploy-serving|promote|rollback)")
+    changes = [name for name, job in JOBS.items() if any(changing.match(step.get("run", "")) for step in job["steps"])]
+    assert changes == [name for name, job in JOBS.items() if job.get("environment")] == ["deploy"]
+    looks, promotes = ([step.get("run", "") for step in JOBS[name]["steps"]] for name in ("validate", "deploy"))
+    assert looks[-1].startswith('make promote ARGS="--dry-run ')
+    assert promotes.index(looks[-1].replace("--dry-run ", "")) < promotes.index("ci-cd/deploy-serving.sh --drain")
 
 
 def test_the_last_stage_asks_the_stream_and_keeps_the_report_of_its_predictions() -> None:
