@@ -10,7 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import storage
+from sentiment.jobs import DataError
 from sentiment.serving import files, rows
+from sentiment.serving.lease import LeaseLostError
 from sentiment.serving.rows import SparkRows
 
 pytestmark = pytest.mark.spark
@@ -90,6 +92,42 @@ def test_a_replay_without_rows_leaves_nothing_of_an_earlier_attempt(spark: Spark
     publish(spark, made(spark, 4), 4, tmp_path, 1)
     publish(spark, None, 0, tmp_path, 1, replayed=True)
     assert there(tmp_path) == []
+
+
+@pytest.mark.parametrize(("replayed", "steps"), [(False, 0), (True, 0), (True, 1)])
+def test_who_has_been_passed_over_removes_and_replaces_nothing(
+    spark: SparkSession, tmp_path: Path, replayed: bool, steps: int
+) -> None:
+    left = iter(range(steps))
+
+    def check() -> None:
+        if next(left, None) is None:
+            raise LeaseLostError("another driver has taken over")
+
+    publish(spark, made(spark, 4), 4, tmp_path, 1)
+    staged = tmp_path / "_staging" / "0123abcd-00000001-of-another"
+    staged.mkdir()
+    with pytest.raises(LeaseLostError):
+        files.publish(spark, SparkRows(made(spark, 9), 9), str(tmp_path), QUERY, 1, replayed, check=check)
+    assert spark.read.parquet(str(tmp_path)).count() == 4
+    assert staged.exists() == (steps == 0)
+
+
+def test_files_that_were_removed_before_they_were_moved_are_an_error_and_the_old_ones_stay(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    class Cleared(SparkRows):
+        def write(self, folder: str, kind: str) -> None:
+            super().write(folder, kind)
+            storage.delete(self.frame.sparkSession, folder)
+
+    publish(spark, made(spark, 4), 4, tmp_path, 1)
+    with pytest.raises(DataError, match="want the batch's files, found that somebody has removed them"):
+        files.publish(spark, Cleared(made(spark, 9), 9), str(tmp_path), QUERY, 1, True)
+    (old,) = there(tmp_path)
+    with pytest.raises(DataError, match=r"want .*absent to move there, found no such file"):
+        storage.move(spark, str(tmp_path / "absent"), str(tmp_path / old))
+    assert spark.read.parquet(str(tmp_path)).count() == 4
 
 
 def test_times_in_json_have_their_microseconds(spark: SparkSession, tmp_path: Path) -> None:

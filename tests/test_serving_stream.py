@@ -16,6 +16,8 @@ from sentiment.live import history, history_check, ledger
 from sentiment.live.entries import FOUND, PROMOTED, ROLLED_BACK
 from sentiment.serving import audit, batch, files, held, kafka, models, rescoring, scoring, service, sources
 from sentiment.serving.attempt import AFTER_MANIFEST, AFTER_OFFSETS
+from sentiment.serving.lease import LeaseLostError
+from sentiment.serving.rows import ArrowRows, SparkRows
 from sentiment.serving.settings import CSV_HEADER, FILE, JSON, ModelChoice, Serving, Sinks, Source
 
 pytestmark = pytest.mark.spark
@@ -102,6 +104,31 @@ def test_a_replayed_batch_adds_nothing_and_changes_nothing(spark: SparkSession, 
         assert place.audit(spark).gaps == []
         assert place.digest(spark) == before
         assert sorted(place.output.glob("date=*/*.parquet")) == names
+
+
+def test_a_driver_that_was_passed_over_while_it_wrote_touches_no_file_of_the_other(
+    spark: SparkSession, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.write("a.json", tweets(0, 20))
+    service.serve(spark, place.serving())
+    before = {path: path.stat().st_ino for path in place.output.glob("date=*/*.parquet")}
+    for name in ("commits/0", "manifests/0.json", "written/0.json"):
+        (place.checkpoint / name).unlink()
+    for kind in (ArrowRows, SparkRows):
+        monkeypatch.setattr(kind, "write", outbid(kind.write, place.checkpoint / "epochs" / "00000099.json"))
+    with pytest.raises(LeaseLostError, match="another driver has taken over"):
+        service.serve(spark, place.serving())
+    assert {path: path.stat().st_ino for path in place.output.glob("date=*/*.parquet")} == before
+
+
+def outbid(write: Callable[..., None], epoch: Path) -> Callable[..., None]:
+    """The method, after which another driver has claimed the checkpoint."""
+
+    def written(*args: Any) -> None:
+        write(*args)
+        epoch.write_text('{"owner": "another", "state": "owned", "beat": 1}', encoding="utf-8")
+
+    return written
 
 
 @pytest.mark.skipif(not held.CAN_COLLECT, reason="Spark 3.5 holds every batch in the executors")

@@ -167,12 +167,15 @@ def folders(spark: SparkSession, folder: str) -> list[str]:
 
 
 def move(spark: SparkSession, source: str, target: str) -> None:
-    """Move one file, over whatever lies at the target."""
+    """Move one file, over whatever lies at the target; that stays where there is nothing to move."""
     with telling(f"cannot write {target}"):
         filesystem, destination = _resolve(spark, target)
+        origin = _path(spark, source)
+        if not filesystem.exists(origin):
+            raise DataError(f"cannot write {target}: want {source} to move there, found no such file")
         filesystem.mkdirs(destination.getParent())
         filesystem.delete(destination, False)
-        moved = filesystem.rename(_path(spark, source), destination)
+        moved = filesystem.rename(origin, destination)
     if not moved:
         raise DataError(f"cannot write {target}: {source} could not be renamed to it")
 

@@ -138,15 +138,16 @@ class Attempt:
 
     def _write(self, rows: _Rows, figures: dict[str, float]) -> dict[str, Any]:
         """Put the rows into files and say so, in this order."""
-        self.owner.lease.check()
+        check = self.owner.lease.check
+        check()
         place = (self.query, self.number, self.files_tried)
         self.files_tried = True
         with self._timed("parquet"):
-            prediction_files = files.publish(self.spark, rows.alive, self.sinks.output, *place)
-            dead_files = files.publish(self.spark, rows.dead, self.sinks.dead_letters, *place)
+            prediction_files = files.publish(self.spark, rows.alive, self.sinks.output, *place, check=check)
+            dead_files = files.publish(self.spark, rows.dead, self.sinks.dead_letters, *place, check=check)
         if self.sinks.json_output:
             with self._timed("json"):
-                files.publish(self.spark, rows.alive, self.sinks.json_output, *place, kind=JSON)
+                files.publish(self.spark, rows.alive, self.sinks.json_output, *place, kind=JSON, check=check)
         written = {**figures, "files": prediction_files, "dead_letter_files": dead_files}
         return self.checkpoint.create(WRITTEN, self.number, written)
 
