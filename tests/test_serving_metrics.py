@@ -1,11 +1,20 @@
 """What operators see of a stream: no digit lost, every step's seconds, and lines that Prometheus can read."""
 
+import json
+import time
+import urllib.error
+import urllib.request
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from services import free_port
 
-from sentiment.serving import metrics
+from sentiment.serving import metrics, service
+from sentiment.serving.batch import BatchProcessor
+from sentiment.serving.layout import SLOW_SECONDS
 from sentiment.serving.metrics import Metrics
+from sentiment.serving.settings import FILE, ModelChoice, Serving, Sinks, Source
 
 
 def batch(number: int, **changes: Any) -> dict[str, Any]:
@@ -15,7 +24,7 @@ def batch(number: int, **changes: Any) -> dict[str, Any]:
 
 
 def state(**changes: Any) -> dict[str, Any]:
-    known = {"model_name": "m", "model_version": "7", "staleness": 1.0, "swaps": 0, "rejected": None}
+    known = {"model_name": "m", "model_version": "7", "staleness": 1.0, "swaps": 0, "rejected": None, "retrying": None}
     return {**known, **changes}
 
 
@@ -54,3 +63,54 @@ def test_mlflow_has_steps_as_means_and_the_last_version() -> None:
     found = {each.key: each.value for each in metrics._summed([batch(0), later], state())}
     wanted = {"score_seconds": 0.5, "kafka_seconds": 0.0625, "batch_seconds": 1.5, "model_version": 8.0, "rows_in": 6.0}
     assert {name: found[name] for name in wanted} == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "code", "status"), [(None, 200, "ok"), (5, 200, "retrying"), (SLOW_SECONDS + 5, 503, "retrying")]
+)
+def test_health_says_what_is_tried_again_and_is_no_longer_well_after_two_minutes(
+    seconds: int | None, code: int, status: str
+) -> None:
+    trouble = seconds and {"step": "kafka", "reason": "no broker", "since": time.time() - seconds}
+    made, port = Metrics(lambda: state(retrying=trouble)), free_port()
+    made.serve(port)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            found, content = answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            found, content = error.code, json.load(error)
+    finally:
+        made.stop()
+    assert (found, content["status"]) == (code, status)
+    if seconds:
+        assert (content["retrying"]["step"], content["retrying"]["reason"]) == ("kafka", "no broker")
+        assert content["retrying"]["since"].endswith("+00:00")
+        assert content["retrying"]["seconds"] == pytest.approx(seconds, abs=3)
+    assert f"sentiment_retrying {int(bool(seconds))}" in made.prometheus().splitlines()
+
+
+def test_a_step_is_told_from_its_first_failure_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    live = SimpleNamespace(name="m", version="7", linear=None)
+    fake: Any = SimpleNamespace(  # checkpoint, lease and keeper
+        batches=lambda _: [], check=lambda: None, live=live, staleness=1.0, swaps=0, rejected=None
+    )
+    serving = Serving(Source(FILE), Sinks("out", "dead"), ModelChoice("uri", "m"), "checkpoint")
+    processor = BatchProcessor(serving, {}, fake, fake, fake, print, print)
+    monkeypatch.setattr(processor.stopping, "wait", lambda _: None)
+    made, told = Metrics(lambda: service._state(fake, processor)), []
+
+    def failing_twice() -> str:
+        told.append(made.health())
+        if len(told) < 3:
+            raise OSError(f"failed {len(told)} times\nat http://me:secret@host/")
+        return "done"
+
+    assert processor.retried("intent", lambda: "done") == processor.retried("kafka", failing_twice) == "done"
+    assert [each["status"] for each in (*told, made.health())] == ["ok", "retrying", "retrying", "ok"]
+    assert told[1]["retrying"]["step"] == "kafka"
+    assert [each["retrying"]["reason"] for each in told[1:]] == [
+        "failed 1 times at http://host/",
+        "failed 2 times at http://host/",
+    ]
+    assert told[1]["retrying"]["since"] == told[2]["retrying"]["since"]

@@ -26,7 +26,7 @@ class Limits:
 
     lease_seconds: int = 60
     idle_seconds: int = 3600
-    batch_seconds: int = 120
+    batch_seconds: int = layout.SLOW_SECONDS
     lag_seconds: int = 300
     dead_letter_share: float = 0.05
 

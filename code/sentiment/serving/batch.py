@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -15,9 +16,24 @@ from sentiment.serving.lease import Lease, LeaseLostError
 from sentiment.serving.settings import Serving, Sinks
 from sentiment.serving.sources import FileChangedError
 from sentiment.serving.swap import Keeper
-from sentiment.tracking import java_line
+from sentiment.tracking import java_line, without_secrets
 
 LONGEST_WAIT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A step that has failed and is tried again.
+
+    Attributes:
+        step: its name.
+        reason: why it failed last, one line without passwords.
+        since: when it failed first, seconds since 1970.
+    """
+
+    step: str
+    reason: str
+    since: float
 
 
 class StoppedError(Exception):
@@ -45,6 +61,7 @@ class BatchProcessor:
         busy: held while a batch is in work; who stops the stream takes it first.
         stopping: set when the stream shall end; a batch that has not begun then does not begin.
         failure: why the last batch failed; None while all is well.
+        trouble: the step that is tried again at the moment; None: there is none.
         completed: the last batch that this driver found or made complete; -1: none yet.
         tokens: the SQL by which the query's rows get their tokens, see linear.with_tokens; empty: they have none.
     """
@@ -63,6 +80,7 @@ class BatchProcessor:
         self.busy = threading.Lock()
         self.stopping = threading.Event()
         self.failure: BaseException | None = None
+        self.trouble: Trouble | None = None
         self._report, self.on_step = report, on_step
         self._last_known = max(checkpoint.batches(INTENTS), default=-1)
         self.query, self.completed = "", -1
@@ -110,13 +128,18 @@ class BatchProcessor:
             try:
                 if again:
                     self.lease.check()
-                return action()
+                found = action()
+                if again:
+                    self.trouble = None
+                return found
             except (LeaseLostError, FileChangedError):
                 raise
             except Exception as error:
                 left = self.serving.retry_seconds - (time.monotonic() - began)
                 if left <= 0 or self.stopping.is_set():
                     raise
-                log.warning("%s failed, trying again for %.0f s more: %s", name, left, java_line(error))
+                reason, since = java_line(error), self.trouble.since if self.trouble else time.time()
+                self.trouble = Trouble(name, without_secrets(reason), since)
+                log.warning("%s failed, trying again for %.0f s more: %s", name, left, reason)
                 self.stopping.wait(min(pause, left))
                 pause, again = min(2 * pause, LONGEST_WAIT_SECONDS), True

@@ -1,4 +1,4 @@
-"""What lies where in a stream's checkpoint, for those who write it with Spark and those who look at it without."""
+"""What those who write a stream's checkpoint with Spark and those who look at it without agree on: what lies where."""
 
 INTENTS, WRITTEN, MANIFESTS = "intents", "written", "manifests"
 EPOCHS = "epochs"
@@ -7,6 +7,9 @@ METADATA = "metadata"
 
 SETTINGS = "settings.json"
 DRAIN = "control/drain"
+
+SLOW_SECONDS = 120
+"""A batch that takes longer, or a step that fails for longer, and its stream is not well."""
 
 WAITING, OWNED, RELEASED = "waiting", "owned", "released"
 """What a driver's lease says of it."""

@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -17,6 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from sentiment.jobs import ArgumentsError
 from sentiment.progress import log
+from sentiment.serving.layout import SLOW_SECONDS
 from sentiment.tracking import brief
 
 MLFLOW_SECONDS = 60.0
@@ -35,6 +37,7 @@ _HELP = {
     "mean_confidence": "mean probability of the predicted class in the last batch",
     "model_staleness_seconds": "since the registry last answered",
     "seconds_since_batch": "since the last batch was complete, or since the start",
+    "retrying": "1 while a step that has failed is tried again, else 0",
     "metrics_dropped_total": "batches whose figures were dropped because nobody took them in time",
 }
 
@@ -43,7 +46,8 @@ class Metrics:
     """Figures of the running stream.
 
     Args:
-        state: gives what is true at the moment: model_name, model_version, staleness, swaps, rejected.
+        state: gives what is true at the moment: model_name, model_version, staleness, swaps, rejected, retrying (the
+            fields of batch.Trouble, or None).
     """
 
     def __init__(self, state: Callable[[], dict[str, Any]]) -> None:
@@ -81,6 +85,7 @@ class Metrics:
             "model_swaps_total": state["swaps"],
             "model_staleness_seconds": state["staleness"],
             "seconds_since_batch": time.monotonic() - self._since,
+            "retrying": int(state["retrying"] is not None),
         }
         if self._last:
             values |= {name: self._last[name] for name in ("positive_share", "mean_confidence")}
@@ -101,12 +106,18 @@ class Metrics:
         return "\n".join(lines) + "\n"
 
     def health(self) -> dict[str, Any]:
-        """The state of the stream as one JSON object."""
+        """The state of the stream as one JSON object; `status` is ok, or retrying while a step fails."""
         last = {name: self._last.get(name) for name in ("batch_id", "rows_in", "rows_out", "model_version")}
-        return {"status": "ok", **self._state(), "last_batch": last if self._last else None, **self._totals}
+        state = self._state()
+        trouble = state["retrying"]
+        if trouble:
+            since = datetime.fromtimestamp(trouble["since"], UTC).isoformat(timespec="seconds")
+            state["retrying"] = {**trouble, "since": since, "seconds": round(time.time() - trouble["since"], 1)}
+        status = "retrying" if trouble else "ok"
+        return {"status": status, **state, "last_batch": last if self._last else None, **self._totals}
 
     def serve(self, port: int) -> None:
-        """Answer GET /metrics and /health on 127.0.0.1."""
+        """Answer GET /metrics and /health on 127.0.0.1; /health with 503 where a step fails for SLOW_SECONDS."""
         metrics = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -114,7 +125,9 @@ class Metrics:
                 if self.path == "/metrics":
                     self._answer(200, "text/plain; version=0.0.4", metrics.prometheus())
                 elif self.path == "/health":
-                    self._answer(200, "application/json", json.dumps(metrics.health()) + "\n")
+                    found = metrics.health()
+                    stuck = found["retrying"] and found["retrying"]["seconds"] > SLOW_SECONDS
+                    self._answer(503 if stuck else 200, "application/json", json.dumps(found) + "\n")
                 else:
                     self._answer(404, "text/plain", "want /metrics or /health\n")
 

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from mlflow.tracking import MlflowClient
@@ -73,7 +74,7 @@ def _run(
     client: MlflowClient,
     asked: signals.Remembered,
 ) -> None:
-    metrics = Metrics(lambda: _state(keeper))
+    metrics = Metrics(lambda: _state(keeper, processor))
     processor = BatchProcessor(serving, topics, checkpoint, lease, keeper, metrics.report, pause)
     if serving.metrics_port:
         metrics.serve(serving.metrics_port)
@@ -180,11 +181,13 @@ def _wanted_copies(checkpoint: Checkpoint, keeper: Keeper) -> set[tuple[str, str
     return wanted
 
 
-def _state(keeper: Keeper) -> dict[str, Any]:
+def _state(keeper: Keeper, processor: BatchProcessor) -> dict[str, Any]:
+    trouble = processor.trouble
     return {
         "model_name": keeper.live.name,
         "model_version": keeper.live.version,
         "staleness": round(keeper.staleness, 1),
         "swaps": keeper.swaps,
         "rejected": keeper.rejected,
+        "retrying": asdict(trouble) if trouble else None,
     }
