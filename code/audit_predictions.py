@@ -29,6 +29,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default=os.environ.get("KAFKA_BOOTSTRAP", ""),
         help="broker, to check the stream's topics too; KAFKA_BOOTSTRAP sets another default",
     )
+    parser.add_argument(
+        "--kafka-output-bootstrap", help="broker of the output topic, if it is another (default: --kafka-bootstrap)"
+    )
     parser.add_argument("--hash", action="store_true", help="print the hash of the predictions and nothing else")
     parser.add_argument("--report", help="JSON file to write too, local or on gs://, for serving_report.py --audit")
     args = parser.parse_args(argv)
@@ -46,7 +49,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.hash:
         print(audit.digest(spark, args.output_path))
         return
-    found = audit.audit(spark, args.checkpoint, args.output_path, args.dead_letter_path, args.kafka_bootstrap)
+    brokers = (args.kafka_bootstrap, args.kafka_output_bootstrap or "")
+    found = audit.audit(spark, args.checkpoint, args.output_path, args.dead_letter_path, *brokers)
     if args.report:
         content = {"checkpoint": args.checkpoint, "output": args.output_path, **asdict(found)}
         storage.write_json(spark, args.report, content)

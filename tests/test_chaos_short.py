@@ -1,5 +1,9 @@
 """The most telling faults of `make chaos` on one small stream: killed twice, fed poison, offered a corrupt model."""
 
+import json
+from pathlib import Path
+
+import audit_predictions
 import jars
 import pytest
 from broker import Broker
@@ -12,6 +16,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pyspark.sql import SparkSession
 
+from sentiment.jobs import DataError
 from sentiment.serving import audit
 
 pytestmark = pytest.mark.spark
@@ -73,11 +78,12 @@ def test_the_audit_counts_what_the_broker_has_deleted_and_passes_over_what_other
     spark: SparkSession, story: Story
 ) -> None:
     place = story.place
+    topics = (place.input_topic, place.output_topic)
     for path in jars.connector_jars():
         spark.sql(f"ADD JAR '{path}'")
-    deleted = TopicPartition(place.input_topic, 0, 5)
     admin = AdminClient({"bootstrap.servers": place.bootstrap})
-    admin.delete_records([deleted])[deleted].result(30)
+    for deleted in admin.delete_records([TopicPartition(topic, 0, 5) for topic in topics]).values():
+        deleted.result(30)
     stranger = Producer({"bootstrap.servers": place.bootstrap})
     for name, *values in (("a", b"1", b"2"), ("batch_id", b"none")):
         stranger.produce(place.output_topic, b"{}", headers=[(name, value) for value in values])
@@ -85,4 +91,41 @@ def test_the_audit_counts_what_the_broker_has_deleted_and_passes_over_what_other
     assert stranger.flush(30) == 0
     found = audit.audit(spark, str(place.checkpoint), str(place.output), "", place.bootstrap)
     assert found.gaps == []
-    assert (found.checked["input_deleted"], found.checked["kafka_records"]) == (5, 500)
+    assert {name: found.checked[name] for name in ("input_deleted", "output_deleted", "kafka_records")} == {
+        "input_deleted": 5,
+        "output_deleted": 5,
+        "kafka_records": 495,
+    }
+
+
+@pytest.mark.parametrize(
+    ("firsts", "lost"),
+    [
+        ([0, 0], "a is in the files, not in out (3 such)"),
+        ([7, 0], "c is in the files, not in out (1 such)"),
+        ([0, 9], ""),
+    ],
+    ids=["nothing was deleted", "batch 1 and what lies before it may be", "nobody knows what the empty partition had"],
+)
+def test_only_what_a_topic_cannot_have_lost_by_its_retention_is_a_gap(
+    spark: SparkSession, firsts: list[int], lost: str
+) -> None:
+    rows = spark.createDataFrame([("a", 0), ("b", 1), ("c", 2), ("d", 1)], "source string, batch long")
+    records = spark.createDataFrame([("d", 1, 0)], "source string, batch long, partition int")
+    gaps = audit._gaps_against_output(rows, records, "out", audit._cut(firsts, records, 2))
+    assert list(gaps) == ([lost] if lost else [])
+
+
+def test_an_output_topic_that_is_not_on_its_broker_is_named(spark: SparkSession, story: Story, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    for name in ("metadata", "manifests/0.json", "settings.json"):
+        (checkpoint / name).parent.mkdir(exist_ok=True, parents=True)
+        (checkpoint / name).write_bytes((story.place.checkpoint / name).read_bytes())
+    settings = json.loads((checkpoint / "settings.json").read_text())
+    (checkpoint / "settings.json").write_text(json.dumps(settings | {"--kafka-output-topic": "elsewhere"}))
+    words = ["--checkpoint", checkpoint, "--output-path", story.place.output, "--kafka-bootstrap", "127.0.0.1:9"]
+    words += ["--kafka-output-bootstrap", story.place.bootstrap]
+    wanted = f"^--kafka-output-topic elsewhere: want a topic of {story.place.bootstrap}, found none of that name$"
+    assert spark is not None
+    with pytest.raises(DataError, match=wanted):
+        audit_predictions.main([str(word) for word in words])

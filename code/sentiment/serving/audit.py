@@ -17,6 +17,7 @@ from sentiment.serving.settings import KAFKA
 Spans = dict[str, dict[str, tuple[int, int]]]
 """Offsets [from, to) by partition, by topic."""
 
+OUTPUT_TOPIC = "--kafka-output-topic"
 HASHED = ["source", "id", "text", "prediction", "score", "model_name", "model_version"]
 
 
@@ -33,7 +34,9 @@ class Findings:
     gaps: list[str] = field(default_factory=list)
 
 
-def audit(spark: SparkSession, checkpoint: str, output: str, dead_letters: str, bootstrap: str) -> Findings:
+def audit(
+    spark: SparkSession, checkpoint: str, output: str, dead_letters: str, bootstrap: str, output_bootstrap: str = ""
+) -> Findings:
     """Compare what the manifests promise with what is there; batches without manifest are still in work.
 
     Args:
@@ -42,13 +45,22 @@ def audit(spark: SparkSession, checkpoint: str, output: str, dead_letters: str, 
         output: folder of the predictions.
         dead_letters: folder of the dead letters; empty: the one that the stream was started with.
         bootstrap: broker, to check input and output topics too; empty: they are not looked at. What it has deleted
-            of the input cannot be checked: `input_deleted` counts the offsets.
+            cannot be checked: `input_deleted` counts offsets of the input, `output_deleted` rows that the output topic
+            no longer has.
+        output_bootstrap: broker of the output topic; empty: the same.
+
+    Raises:
+        DataError: no complete batch, a broker that does not answer, or a topic that it has not.
     """
     memory = Checkpoint(spark, checkpoint)
     query, settings = memory.query_id(), memory.settings()
     manifests = _manifests(memory)
     if not manifests:
         raise DataError(f"--checkpoint {checkpoint}: want a stream with complete batches, found none")
+    output_bootstrap = output_bootstrap or bootstrap
+    topic = settings[OUTPUT_TOPIC] if output_bootstrap else ""
+    if topic:
+        _firsts(output_bootstrap, topic, OUTPUT_TOPIC)  # before all that takes long
     found = Findings(gaps=list(_gaps_in_manifests(manifests, settings)))
     last = max(manifests)
     rows = _rows(spark, query, last, output, dead_letters or settings["--dead-letter-path"])
@@ -64,11 +76,12 @@ def audit(spark: SparkSession, checkpoint: str, output: str, dead_letters: str, 
         kept = _kept(bootstrap, taken)
         found.checked["input_deleted"] = _offsets(taken) - _offsets(kept)
         found.gaps += _gaps_against_input(spark, bootstrap, rows, kept)
-    if bootstrap and settings["--kafka-output-topic"]:
-        topic = settings["--kafka-output-topic"]
-        records = _records(spark, bootstrap, topic, query, last).persist()
+    if topic:
+        alive, records = rows.where("alive"), _records(spark, output_bootstrap, topic, query, last).persist()
         found.checked["kafka_records"] = records.count()
-        found.gaps += _gaps_against_output(rows, records, topic)
+        cut = _cut(_firsts(output_bootstrap, topic, OUTPUT_TOPIC), records, last)
+        found.checked["output_deleted"] = _lost(alive.where(F.col("batch") <= cut), records).count()
+        found.gaps += _gaps_against_output(alive, records, topic, cut)
     if not found.checked["rows_in"]:
         found.gaps.append("the stream took in no message: nothing was checked")
     return found
@@ -160,14 +173,19 @@ def _taken(manifests: dict[int, dict[str, Any]]) -> Spans:
 
 def _kept(bootstrap: str, taken: Spans) -> Spans:
     """What the broker still has of it."""
-    from sentiment.serving import kafka  # loads MLflow, which an audit without topics does without
-
     kept: Spans = {}
     for topic, parts in taken.items():
-        firsts = kafka.first_offsets(bootstrap, topic, "--kafka-bootstrap")
+        firsts = _firsts(bootstrap, topic, "--kafka-bootstrap")
         there = {part: span for part, span in parts.items() if int(part) < len(firsts)}
         kept[topic] = {part: (min(max(begin, firsts[int(part)]), end), end) for part, (begin, end) in there.items()}
     return kept
+
+
+def _firsts(bootstrap: str, topic: str, flag: str) -> list[int]:
+    """Where each partition begins."""
+    from sentiment.serving import kafka  # loads MLflow, which an audit without topics does without
+
+    return kafka.first_offsets(bootstrap, topic, flag)
 
 
 def _offsets(spans: Spans) -> int:
@@ -188,20 +206,31 @@ def _gaps_against_input(spark: SparkSession, bootstrap: str, rows: DataFrame, ke
     yield from _missing(comparable, given, "the files have {}, the input has not (or no longer)")
 
 
-def _gaps_against_output(rows: DataFrame, records: DataFrame, topic: str) -> Iterator[str]:
-    alive = rows.where("alive")
-    yield from _missing(alive, records, f"{{}} is in the files, not in {topic}")
-    yield from _missing(records, alive, f"{{}} is in {topic}, not in the files")
+def _gaps_against_output(rows: DataFrame, records: DataFrame, topic: str, cut: int) -> Iterator[str]:
+    yield from _missing(rows.where(F.col("batch") > cut), records, f"{{}} is in the files, not in {topic}")
+    yield from _missing(records, rows, f"{{}} is in {topic}, not in the files")
     yield from _doubled(records, topic)
 
 
+def _cut(firsts: list[int], records: DataFrame, last: int) -> int:
+    """The newest batch of which the broker may have deleted records; -1: none.
+
+    In each partition a batch lies behind the ones before it. Of a partition that was cut and has none of the query's
+    records left (any more), nobody knows which batches it had: all of them may be meant.
+    """
+    oldest = records.groupBy("partition").agg(F.min("batch").alias("batch")).collect()
+    batches = {row["partition"]: row["batch"] for row in oldest}
+    return max((batches.get(part, last) for part, first in enumerate(firsts) if first), default=-1)
+
+
 def _records(spark: SparkSession, bootstrap: str, topic: str, query: str, last: int) -> DataFrame:
-    """source of every committed record of the query's complete batches in an output topic."""
+    """source, batch, partition of every committed record of the query's complete batches in an output topic."""
     read = _read_topic(spark, bootstrap, {"subscribe": topic}, "earliest", "latest")
     # Records of others may have any headers, the same one twice too.
-    named = read.select(*(_header(name).alias(name) for name in ("query_id", "batch_id", "source")))
-    mine = (F.col("query_id") == query) & (F.expr("try_cast(batch_id AS LONG)") <= last)
-    return named.where(mine).select("source")
+    named = read.select(*(_header(name).alias(name) for name in ("query_id", "batch_id", "source")), "partition")
+    batched = named.withColumn("batch", F.expr("try_cast(batch_id AS LONG)"))
+    mine = (F.col("query_id") == query) & (F.col("batch") <= last)
+    return batched.where(mine).select("source", "batch", "partition")
 
 
 def _header(name: str) -> Column:
@@ -215,8 +244,12 @@ def _read_topic(spark: SparkSession, bootstrap: str, which: dict[str, str], begi
     return reader.option("startingOffsets", begin).option("endingOffsets", end).load()
 
 
+def _lost(wanted: DataFrame, there: DataFrame) -> DataFrame:
+    return wanted.select("source").join(there.select("source"), "source", "left_anti")
+
+
 def _missing(wanted: DataFrame, there: DataFrame, line: str) -> Iterator[str]:
-    lost = wanted.select("source").join(there.select("source"), "source", "left_anti")
+    lost = _lost(wanted, there)
     count = lost.count()
     if count:
         first = lost.agg(F.min("source")).first()
