@@ -30,7 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="broker, to check the stream's topics too; KAFKA_BOOTSTRAP sets another default",
     )
     parser.add_argument(
-        "--kafka-output-bootstrap", help="broker of the output topic, if it is another (default: --kafka-bootstrap)"
+        "--kafka-output-bootstrap", help="broker of the output topics, if it is another (default: --kafka-bootstrap)"
     )
     parser.add_argument("--hash", action="store_true", help="print the hash of the predictions and nothing else")
     parser.add_argument("--report", help="JSON file to write too, local or on gs://, for serving_report.py --audit")
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
         content = {"checkpoint": args.checkpoint, "output": args.output_path, **asdict(found)}
         storage.write_json(spark, args.report, content)
     for name, value in found.checked.items():
-        print(f"{name:<14} {value:>12,}")
+        print(f"{name:<18} {value:>12,}")
     if found.gaps:
         for gap in found.gaps[1:]:
             print(f"also: {gap}")

@@ -4,14 +4,16 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from broker import Broker
 from chaos import checks
 from chaos.lines_input import POISON
 from chaos.place import Place, World
-from chaos.stream import RUNS
 from chaos.zoo import Zoo
+
+DEAD_LETTERS = "short-dead-letters"
 
 
 @dataclass
@@ -41,17 +43,19 @@ def told(folder: Path, broker: Broker, zoo: Zoo) -> Story:
     """
     zoo = zoo.copied(folder)
     place = Place(World(folder, broker, zoo, random.Random(1)), "short")  # noqa: S311  no secret
+    broker.make_topics({DEAD_LETTERS: 1})
+    setting: dict[str, Any] = {"dead_letter_topic": DEAD_LETTERS}
     try:
         zoo.set_champion("1")
         place.feed(300)
-        stream = place.standing_at("after-parquet:1")
+        stream = place.standing_at("after-parquet:1", **setting)
         zoo.set_champion("2")
         stream.kill()
-        place.standing_at("after-kafka:2").kill()
+        place.standing_at("after-kafka:2", **setting).kill()
 
         place.feed(100)
         place.send([content for content, _ in POISON])
-        stream = place.start().wait_for(RUNS)
+        stream = place.running(**setting)
         zoo.set_champion(zoo.bad["corrupt"])
         stream.wait_for(f"version {zoo.bad['corrupt']} is not taken live")
         place.feed(100)
@@ -65,7 +69,7 @@ def told(folder: Path, broker: Broker, zoo: Zoo) -> Story:
         last = max(place.manifests())
         for name in (f"commits/{last}", f"commits/.{last}.crc"):
             (place.checkpoint / name).unlink(missing_ok=True)
-        place.start("--available-now").ends(0)
+        place.start("--available-now", **setting).ends(0)
         return Story(place, drained, stream.text, checks.rows(place.output))
     finally:
         place.close()

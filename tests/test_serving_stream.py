@@ -361,9 +361,15 @@ def test_the_audit_finds_what_is_lost_and_what_is_doubled(spark: SparkSession, p
     first.unlink()
     assert place.audit(spark).gaps[0].startswith("batch 0: its manifest has 10 predictions and 0 dead letters")
     first.write_bytes(content)
-    second.with_name(second.name.replace("-0.parquet", "-1.parquet")).write_bytes(second.read_bytes())
+    copy = second.with_name("copy-of-it.parquet")
+    copy.write_bytes(second.read_bytes())
     gaps = place.audit(spark).gaps
     assert any("stands 2 times in the files (10 such)" in gap for gap in gaps)
-    second.with_name(second.name.replace("-0.parquet", "-1.parquet")).unlink()
+    copy.unlink()
     (place.checkpoint / "manifests/0.json").unlink()
-    assert place.audit(spark).gaps[0] == "batch 0 has no manifest, later ones have"
+    manifest = place.checkpoint / "manifests/1.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "model_version": "7"}))
+    assert place.audit(spark).gaps == [
+        "batch 0 has no manifest, later ones have",
+        f"batch 1: its manifest has model {NAME} 7, the files have {NAME} 1",
+    ]

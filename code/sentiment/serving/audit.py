@@ -3,21 +3,23 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import storage
 from sentiment.jobs import DataError
-from sentiment.serving import files
-from sentiment.serving.checkpoint import MANIFESTS, Checkpoint
+from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
 from sentiment.serving.settings import KAFKA
 
 Spans = dict[str, dict[str, tuple[int, int]]]
 """Offsets [from, to) by partition, by topic."""
 
 OUTPUT_TOPIC = "--kafka-output-topic"
+COLUMNS = "source string, query_id string, batch_id long, model_name string, model_version string"
+"""What is read of a file; dead letters have no model."""
+
 HASHED = ["source", "id", "text", "prediction", "score", "model_name", "model_version"]
 
 
@@ -34,6 +36,19 @@ class Findings:
     gaps: list[str] = field(default_factory=list)
 
 
+class _Written(NamedTuple):
+    """A topic that a stream writes to: its flag, which rows it has, since which batch, and how their number is called.
+
+    What an older life wrote, it may have written to another topic.
+    """
+
+    flag: str
+    topic: str
+    which: str
+    figure: str
+    since: int
+
+
 def audit(
     spark: SparkSession, checkpoint: str, output: str, dead_letters: str, bootstrap: str, output_bootstrap: str = ""
 ) -> Findings:
@@ -45,9 +60,9 @@ def audit(
         output: folder of the predictions.
         dead_letters: folder of the dead letters; empty: the one that the stream was started with.
         bootstrap: broker, to check input and output topics too; empty: they are not looked at. What it has deleted
-            cannot be checked: `input_deleted` counts offsets of the input, `output_deleted` rows that the output topic
-            no longer has.
-        output_bootstrap: broker of the output topic; empty: the same.
+            cannot be checked: `input_deleted` counts offsets of the input, `output_deleted` rows that the output
+            topics no longer have.
+        output_bootstrap: broker of the output topics; empty: the same.
 
     Raises:
         DataError: no complete batch, a broker that does not answer, or a topic that it has not.
@@ -58,9 +73,9 @@ def audit(
     if not manifests:
         raise DataError(f"--checkpoint {checkpoint}: want a stream with complete batches, found none")
     output_bootstrap = output_bootstrap or bootstrap
-    topic = settings[OUTPUT_TOPIC] if output_bootstrap else ""
-    if topic:
-        _firsts(output_bootstrap, topic, OUTPUT_TOPIC)  # before all that takes long
+    written = _written(memory, manifests, settings) if output_bootstrap else []
+    for each in written:
+        _firsts(output_bootstrap, each.topic, each.flag)  # before all that takes long
     found = Findings(gaps=list(_gaps_in_manifests(manifests, settings)))
     last = max(manifests)
     rows = _rows(spark, query, last, output, dead_letters or settings["--dead-letter-path"])
@@ -76,12 +91,11 @@ def audit(
         kept = _kept(bootstrap, taken)
         found.checked["input_deleted"] = _offsets(taken) - _offsets(kept)
         found.gaps += _gaps_against_input(spark, bootstrap, rows, kept)
-    if topic:
-        alive, records = rows.where("alive"), _records(spark, output_bootstrap, topic, query, last).persist()
-        found.checked["kafka_records"] = records.count()
-        cut = _cut(_firsts(output_bootstrap, topic, OUTPUT_TOPIC), records, last)
-        found.checked["output_deleted"] = _lost(alive.where(F.col("batch") <= cut), records).count()
-        found.gaps += _gaps_against_output(alive, records, topic, cut)
+    for each in written:
+        records = _records(spark, output_bootstrap, each.topic, query, last).persist()
+        found.checked[each.figure] = records.count()
+        cut = _cut(_firsts(output_bootstrap, each.topic, each.flag), records, last)
+        _compare(found, each, rows.where(each.which), records, cut)
     if not found.checked["rows_in"]:
         found.gaps.append("the stream took in no message: nothing was checked")
     return found
@@ -132,33 +146,56 @@ def _gaps_in_manifests(manifests: dict[int, dict[str, Any]], settings: dict[str,
                 reached[place] = end
 
 
+def _written(memory: Checkpoint, manifests: dict[int, dict[str, Any]], settings: dict[str, str]) -> list[_Written]:
+    """The topics that the stream writes to; of those that it had for dead letters, life by life, the last."""
+    from sentiment.serving.attempt import DEAD  # loads MLflow, which an audit without topics does without
+
+    found = []
+    if settings[OUTPUT_TOPIC]:
+        found.append(_Written(OUTPUT_TOPIC, settings[OUTPUT_TOPIC], "alive", "kafka_records", 0))
+    topic, since = None, 0
+    for number in sorted((each for each in manifests if manifests[each]["dead_letters"]), reverse=True):
+        named = (memory.read(INTENTS, number) or {}).get("topics", {}).get(DEAD, {}).get("name", "")
+        if not named or topic not in (None, named):
+            break
+        topic, since = named, number
+    if topic:
+        found.append(_Written("--dead-letter-topic", topic, "NOT alive", "kafka_dead_letters", since))
+    return found
+
+
 def _rows(spark: SparkSession, query: str, last: int, output: str, dead_letters: str) -> DataFrame:
-    """source, batch, alive of every row of the query's complete batches."""
-    columns = "source string, batch long, alive boolean"
-    parts = []
+    """source, batch, alive, model of every row of the query's complete batches."""
+    rows = spark.createDataFrame([], "source string, batch long, alive boolean, model string")
     for folder, alive in ((output, True), (dead_letters, False)):
-        named = storage.list_files(spark, storage.join(folder, "date=*", f"{query[:8]}-*.parquet"))
-        frame = files.read(spark, folder, named)
-        if frame is not None:
-            mine = frame.where((F.col("query_id") == query) & (F.col("batch_id") <= last))
-            parts.append(mine.select("source", F.col("batch_id").alias("batch"), F.lit(alive).alias("alive")))
-    rows = spark.createDataFrame([], columns)
-    for part in parts:
-        rows = rows.unionByName(part)
+        if not any(name.startswith("date=") for name in storage.folders(spark, folder)):
+            continue
+        # Whatever the files' names are: who reads the folder reads a copied one too. By folder: 5,000 paths take 30 s.
+        reader = spark.read.schema(COLUMNS).option("pathGlobFilter", "*.parquet")
+        read = reader.parquet(storage.join(storage.literal(folder), "date=*"))
+        mine = read.where((F.col("query_id") == query) & (F.col("batch_id") <= last))
+        model = F.concat_ws(" ", "model_name", "model_version").alias("model")
+        rows = rows.unionByName(
+            mine.select("source", F.col("batch_id").alias("batch"), F.lit(alive).alias("alive"), model)
+        )
     return rows.persist()
 
 
 def _gaps_in_rows(rows: DataFrame, manifests: dict[int, dict[str, Any]]) -> Iterator[str]:
-    counted = rows.groupBy("batch").agg(F.count_if("alive").alias("out"), F.count_if(~F.col("alive")).alias("dead"))
-    there = {row["batch"]: (row["out"], row["dead"]) for row in counted.collect()}
+    alive = F.col("alive")
+    models = F.collect_set(F.when(alive, F.col("model"))).alias("models")
+    counted = rows.groupBy("batch").agg(F.count_if(alive).alias("out"), F.count_if(~alive).alias("dead"), models)
+    there = {row["batch"]: (row["out"], row["dead"], row["models"]) for row in counted.collect()}
     for number, manifest in sorted(manifests.items()):
-        promised = (manifest["rows_out"], manifest["dead_letters"])
-        if there.get(number, (0, 0)) != promised:
-            found = there.get(number, (0, 0))
+        out, dead, named = there.get(number, (0, 0, []))
+        if (out, dead) != (manifest["rows_out"], manifest["dead_letters"]):
             yield (
-                f"batch {number}: its manifest has {promised[0]} predictions and {promised[1]} dead letters, "
-                f"the files have {found[0]} and {found[1]}"
+                f"batch {number}: its manifest has {manifest['rows_out']} predictions and "
+                f"{manifest['dead_letters']} dead letters, the files have {out} and {dead}"
             )
+        model = f"{manifest['model_name']} {manifest['model_version']}"
+        if set(named) - {model}:
+            yield f"batch {number}: its manifest has model {model}, the files have {', '.join(sorted(named))}"
     yield from _doubled(rows, "the files")
 
 
@@ -206,10 +243,15 @@ def _gaps_against_input(spark: SparkSession, bootstrap: str, rows: DataFrame, ke
     yield from _missing(comparable, given, "the files have {}, the input has not (or no longer)")
 
 
-def _gaps_against_output(rows: DataFrame, records: DataFrame, topic: str, cut: int) -> Iterator[str]:
-    yield from _missing(rows.where(F.col("batch") > cut), records, f"{{}} is in the files, not in {topic}")
-    yield from _missing(records, rows, f"{{}} is in {topic}, not in the files")
-    yield from _doubled(records, topic)
+def _compare(found: Findings, written: _Written, rows: DataFrame, records: DataFrame, cut: int) -> None:
+    """The files' rows and a topic's records; up to the batch `cut` the broker may have deleted some."""
+    batch, topic = F.col("batch"), written.topic
+    deleted = _lost(rows.where(batch.between(written.since, cut)), records).count()
+    found.checked["output_deleted"] = found.checked.get("output_deleted", 0) + deleted
+    expected = rows.where(batch >= max(written.since, cut + 1))
+    found.gaps += _missing(expected, records, f"{{}} is in the files, not in {topic}")
+    found.gaps += _missing(records, rows, f"{{}} is in {topic}, not in the files")
+    found.gaps += _doubled(records, topic)
 
 
 def _cut(firsts: list[int], records: DataFrame, last: int) -> int:
