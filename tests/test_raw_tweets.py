@@ -33,6 +33,7 @@ def test_targets_become_labels_and_what_is_unusable_gets_its_reason(spark: Spark
         '"4","8","d","q","u","one line',
         'and another"',
         '"4","9","d","q","u","\t\u00a0\u3000"',
+        "1," * 30_000,
         "",
     ]
     path = tmp_path / "t.csv"
@@ -44,7 +45,7 @@ def test_targets_become_labels_and_what_is_unusable_gets_its_reason(spark: Spark
         (None, "happy", 1.0),
         (None, 'sad, "very" sad', 0.0),
     ]
-    assert [reason for reason, _, _ in read(spark, path)].count("columns") == 5
+    assert [reason for reason, _, _ in read(spark, path)].count("columns") == 6
     assert [reason for reason, _, _ in read(spark, path)].count("text") == 2
 
 

@@ -9,6 +9,7 @@ from pyarrow import parquet
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
+from sentiment import raw_tweets
 from sentiment.serving import parsing, rescoring, sources
 from sentiment.serving.settings import CSV, CSV_HEADER, FILE, JSON, KAFKA, TEXT, Source
 
@@ -125,6 +126,15 @@ def test_sentiment140_lines_in_both_encodings(spark: SparkSession, tmp_path: Pat
     assert (good["id"], good["text"], good["label"], good["reason"]) == ("1", 'café, "good"', 1.0, None)
     assert (sad["id"], sad["text"], sad["label"], sad["reason"]) == ("2", "☹", 0.0, None)
     assert broken["reason"] == "the line has not 6 columns"
+
+
+@pytest.mark.parametrize(("kind", "header", "count"), [(CSV, "", 6), (CSV_HEADER, "id,text\n", 2)])
+def test_a_line_of_very_many_columns_is_a_dead_letter(
+    spark: SparkSession, tmp_path: Path, kind: str, header: str, count: int
+) -> None:
+    lines = ["1," * 30_000, "," * raw_tweets.MOST_COLUMNS, "," * (raw_tweets.MOST_COLUMNS - 1)]
+    found = parse_files(spark, kind, {"a.csv": (header + "\n".join(lines)).encode()}, tmp_path)
+    assert [row["reason"] for row in found] == [f"the line has not {count} columns"] * 3
 
 
 def test_each_file_is_read_by_its_own_header_and_the_header_is_no_row(spark: SparkSession, tmp_path: Path) -> None:

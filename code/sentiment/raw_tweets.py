@@ -13,6 +13,9 @@ from sentiment.text import readable
 COLUMNS = ["target", "id", "date", "flag", "user", "text"]
 SUFFIXES = (".csv", ".csv.gz")
 NEGATIVE, NEUTRAL, POSITIVE = "0", "2", "4"
+MOST_COLUMNS = 20_480
+"""Of a line; with more Spark's reader of CSV fails, whatever its mode."""
+
 LONGEST_NAME = 131_072
 """Characters of a column's name; more is what the csv module refuses by itself, until other code tells it not to."""
 
@@ -58,7 +61,7 @@ def read(spark: SparkSession, files: list[str]) -> DataFrame:
         .select(decoded(F.col("value")).alias("raw"))
         .where(readable(F.col("raw")))
     )
-    parsed = F.from_csv("raw", _SCHEMA, {"quote": '"', "escape": '"', "columnNameOfCorruptRecord": "corrupt"})
+    parsed = from_csv("raw", _SCHEMA)
     rows = lines.select("raw", parsed.alias("tweet")).select("raw", "tweet.*")
     target = F.trim("target")
     return rows.select(
@@ -68,6 +71,18 @@ def read(spark: SparkSession, files: list[str]) -> DataFrame:
         "text",
         F.when(target == NEGATIVE, 0.0).when(target == POSITIVE, 1.0).alias("label"),
     )
+
+
+def from_csv(line: str, schema: str) -> Column:
+    """A struct out of the column `line`; null where it has too many columns, see has_too_many_columns."""
+    options = {"quote": '"', "escape": '"', "columnNameOfCorruptRecord": "corrupt", "maxColumns": str(MOST_COLUMNS)}
+    return F.from_csv(F.when(~has_too_many_columns(line), F.col(line)), schema, options)
+
+
+def has_too_many_columns(line: str) -> Column:
+    """Whether the column `line` has as many commas as no line that is read; those in quotes count too."""
+    size = F.octet_length(line)  # known, commas have to be counted
+    return (size >= MOST_COLUMNS) & (size - F.octet_length(F.replace(F.col(line), F.lit(","))) >= MOST_COLUMNS)
 
 
 def csv_columns(line: bytes) -> list[str]:
@@ -85,7 +100,7 @@ def _reason(target: Column) -> Column:
     quotes = F.length("raw") - F.length(F.replace("raw", F.lit('"')))
     goes_on = quotes % 2 == 1  # in the next line, which is read as one of its own
     return (
-        F.when(F.col("corrupt").isNotNull() | goes_on, WRONG_COLUMNS)
+        F.when(F.col("corrupt").isNotNull() | goes_on | has_too_many_columns("raw"), WRONG_COLUMNS)
         .when(~known, WRONG_TARGET)
         .when(~readable(F.col("text")), NO_TEXT)
         .when(target == NEUTRAL, IS_NEUTRAL)

@@ -138,14 +138,14 @@ def _json_fields() -> Column:
 
 def _csv_fields(columns: list[str], aliases: dict[str, str]) -> tuple[dict[str, Column], Column]:
     schema = ", ".join(f"c{place} STRING" for place in range(len(columns)))
-    options = {"quote": '"', "escape": '"', "columnNameOfCorruptRecord": "corrupt"}
-    parsed = F.from_csv("inner_text", f"{schema}, corrupt STRING", options)
+    parsed = raw_tweets.from_csv("inner_text", f"{schema}, corrupt STRING")
     found = {
         name: parsed[f"c{columns.index(aliases.get(name, name))}"]
         for name in ("text", "id", "timestamp", "label")
         if aliases.get(name, name) in columns
     }
-    return found, F.when(parsed["corrupt"].isNotNull(), f"the line has not {len(columns)} columns")
+    wrong = parsed["corrupt"].isNotNull() | raw_tweets.has_too_many_columns("inner_text")
+    return found, F.when(wrong, f"the line has not {len(columns)} columns")
 
 
 def _struct(fields: dict[str, Column], reason: Column) -> Column:
