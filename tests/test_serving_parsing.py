@@ -1,6 +1,7 @@
 """A message becomes a tweet or a dead letter with its reason, whatever its bytes are."""
 
 import datetime
+import gzip
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import raw_tweets
+from sentiment.jobs import DataError
 from sentiment.serving import parsing, rescoring, sources
 from sentiment.serving.settings import CSV, CSV_HEADER, FILE, JSON, KAFKA, TEXT, Source
 
@@ -182,6 +184,29 @@ def test_a_dead_letter_that_was_cut_is_not_scored_as_if_it_were_whole(spark: Spa
         *expected,
         ("3", None, "the message is empty"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "missing"),
+    [
+        (rescoring.PREDICTIONS, rescoring.NEEDED[rescoring.DEAD_LETTERS], "id, text, label, event_time"),
+        (rescoring.DEAD_LETTERS, rescoring.NEEDED[rescoring.PREDICTIONS], "payload, payload_length, reason"),
+    ],
+)
+def test_predictions_and_dead_letters_are_not_taken_for_each_other(
+    spark: SparkSession, tmp_path: Path, kind: str, columns: list[str], missing: str
+) -> None:
+    rows = spark.range(1).select(*(F.lit("").alias(name) for name in columns))
+    rows.write.parquet(str(tmp_path / "date=2026-03-01"))
+    with pytest.raises(DataError, match=rf"^--input {tmp_path}: want {kind} with columns .*, found no {missing}$"):
+        rescoring.parsed(spark, kind, str(tmp_path), JSON, "", LONGEST)
+
+
+def test_a_file_that_was_cut_is_named_before_anything_is_scored(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "good.csv").write_text("a\n")
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"".join(b"%d\n" % n for n in range(5_000)))[:2_000])
+    with pytest.raises(DataError, match=rf"^--input {tmp_path}: \S+/cut.csv.gz: Unexpected end of input stream$"):
+        rescoring.parsed(spark, rescoring.FILES, str(tmp_path), TEXT, "", LONGEST)
 
 
 def test_equal_lines_of_a_file_have_places_of_their_own(spark: SparkSession, tmp_path: Path) -> None:

@@ -15,6 +15,12 @@ from sentiment.serving.settings import FILE, JSON, KAFKA, Source
 FILES, PREDICTIONS, DEAD_LETTERS = "files", "predictions", "dead-letters"
 KINDS = [FILES, PREDICTIONS, DEAD_LETTERS]
 
+NEEDED = {
+    PREDICTIONS: parsing.COLUMNS[:-2],
+    DEAD_LETTERS: ["payload", "payload_length", "reason", "source", "ingest_time"],
+}
+"""The columns that an input of each kind must have."""
+
 CUT = f"the dead letter holds only the first {scoring.MAX_DEAD_BYTES} bytes of the message"
 
 
@@ -28,28 +34,44 @@ def parsed(spark: SparkSession, kind: str, location: str, file_format: str, date
         file_format: of files, or of what the dead letters once were.
         date: of predictions or dead letters, YYYY-MM-DD; empty: all.
         max_chars: longer texts are not scored.
+
+    Raises:
+        DataError: there is no such input, or it cannot be read or is of another kind.
     """
-    if kind == FILES:
-        source = Source(FILE, path=location, format=file_format)
-        batch = sources.files(spark, sources.list_inputs(spark, location))
-        paths = [row[0] for row in batch.select("file_path").distinct().collect()]
-        first_lines = sources.headers(spark, source, paths)
-        messages = sources.messages(batch, source, first_lines)
-        return parsing.parse(messages, source, max_chars, first_lines)
-    pattern = storage.join(storage.literal(location), f"date={date or '*'}", "*.parquet")
-    found = storage.list_files(spark, pattern)
-    rows = files.read(spark, location, found)
-    if rows is None:
-        raise DataError(f"--input {location}: want {kind} under date={date or '*'}/, found none")
+    with storage.telling(f"--input {location}"):
+        if kind == FILES:
+            return _of_files(spark, Source(FILE, path=location, format=file_format), max_chars)
+        rows = _written(spark, kind, location, date)
     if kind == PREDICTIONS:
         empty = [F.lit(None).cast("binary").alias("payload"), F.lit(None).cast("string").alias("reason")]
-        return rows.select(*parsing.COLUMNS[:-2], *empty)
+        return rows.select(*NEEDED[PREDICTIONS], *empty)
     source = Source(KAFKA) if file_format == JSON else Source(FILE, format=file_format)
     # A dead letter of a dead letter has the length of what was left of it, but the reason tells.
     cut = (F.col("payload_length") > F.coalesce(F.octet_length("payload"), F.lit(0))) | (F.col("reason") == CUT)
     whole = parsing.parse(rows.where(~cut).select("payload", "source", "ingest_time"), source, max_chars)
     refused = rows.where(cut).select(F.col("source").alias("id"), "source", "ingest_time", "payload")
     return whole.unionByName(refused.withColumn("reason", F.lit(CUT)), allowMissingColumns=True)
+
+
+def _of_files(spark: SparkSession, source: Source, max_chars: int) -> DataFrame:
+    batch = sources.files(spark, sources.list_inputs(spark, source.path))
+    paths = [row[0] for row in batch.select("file_path").distinct().collect()]
+    first_lines = sources.headers(spark, source, paths)
+    messages = sources.messages(batch, source, first_lines)
+    return parsing.parse(messages, source, max_chars, first_lines)
+
+
+def _written(spark: SparkSession, kind: str, location: str, date: str) -> DataFrame:
+    """Predictions or dead letters as they were written."""
+    pattern = storage.join(storage.literal(location), f"date={date or '*'}", "*.parquet")
+    rows = files.read(spark, location, storage.list_files(spark, pattern))
+    if rows is None:
+        raise DataError(f"--input {location}: want {kind} under date={date or '*'}/, found none")
+    if missing := [name for name in NEEDED[kind] if name not in rows.columns]:
+        raise DataError(
+            f"--input {location}: want {kind} with columns {', '.join(NEEDED[kind])}, found no {', '.join(missing)}"
+        )
+    return rows
 
 
 def run(spark: SparkSession, rows: DataFrame, model: Loaded, output: str, name: str) -> dict[str, float]:
