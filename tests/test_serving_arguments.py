@@ -113,6 +113,20 @@ def test_an_input_to_score_has_one_name() -> None:
     assert {score_batch.parse_args(["--input", name, *arguments]).input for name in ("in", "in/", "in//")} == {"in"}
 
 
+@pytest.mark.parametrize(
+    ("read", "output", "named"),
+    [
+        ("preds", "preds/", "--output-path: want a folder outside --input, found preds in preds"),
+        ("data", "data/predictions", "--output-path: want a folder outside --input, found data/predictions in data"),
+        ("o[1]", "file:o[1]", r"--output-path: want a folder outside --input, found file:o\[1\] in o\[1\]"),
+        ("p-dead-letters", "p", "dead letters of --output-path: want a folder outside --input, found p-dead-letters"),
+    ],
+)
+def test_what_is_scored_is_never_what_was_written(read: str, output: str, named: str) -> None:
+    with pytest.raises(ArgumentsError, match=f"^{named}"):
+        score_batch.main(["--input", read, "--output-path", output, *MODEL])
+
+
 def test_defaults_and_stages() -> None:
     found = settings(FILE)
     assert (found.model.alias, found.interval_seconds, found.reload_seconds) == ("champion", 30, 300)

@@ -1,4 +1,4 @@
-"""Places that a stream may not mix up: what it writes must not come in again, nor lie over what else it writes."""
+"""Places that a job may not mix up: what it writes must not come in again, nor lie over what else it writes."""
 
 import os
 import posixpath
@@ -11,16 +11,17 @@ from sentiment.jobs import ArgumentsError
 _URI = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):(//[^/]*)?)?(.*)", re.DOTALL)
 
 
-def check_folders(watched: str, written: dict[str, str]) -> None:
-    """ArgumentsError where a folder that is written lies in the watched one, or two of them are the same.
+def check_folders(read: str, written: dict[str, str], argument: str = "--input-path") -> None:
+    """ArgumentsError where a folder that is written lies in the one that is read, or two of them are the same.
 
     Args:
-        watched: value of --input-path, a glob perhaps; empty: no folder is watched.
+        read: value of `argument`, a glob perhaps; empty: no folder is read.
         written: folders by flag.
+        argument: names the folder that is read.
     """
     for flag, folder in written.items():
-        if watched and _is_within(_parts(folder), _parts(watched)):
-            raise ArgumentsError(f"{flag}: want a folder outside --input-path, found {folder} in {watched}")
+        if read and _is_within(_parts(folder), _parts(read)):
+            raise ArgumentsError(f"{flag}: want a folder outside {argument}, found {folder} in {read}")
     for (flag, folder), (other_flag, other) in combinations(written.items(), 2):
         if _parts(folder) == _parts(other):
             raise ArgumentsError(f"{flag}, {other_flag}: want two folders, found {folder} for both")
@@ -33,8 +34,9 @@ def check_topics(topics: dict[str, tuple[str, str]]) -> None:
             raise ArgumentsError(f"{other_flag}: want another topic than {flag}, found the same")
 
 
-def _is_within(folder: list[str], watched: list[str]) -> bool:
-    return len(folder) >= len(watched) and all(map(fnmatchcase, folder, watched))
+def _is_within(folder: list[str], read: list[str]) -> bool:
+    fits = (name == pattern or fnmatchcase(name, pattern) for name, pattern in zip(folder, read, strict=False))
+    return len(folder) >= len(read) and all(fits)
 
 
 def _parts(location: str) -> list[str]:
