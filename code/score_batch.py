@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
 
     scratch = storage.join(args.output_path, "_staging", f"model-{uuid.uuid4().hex[:8]}")
     with steps.step("reading the model"):
-        registry = models.Registry(tracking.client(choice.uri), choice)
+        registry = models.Registry(tracking.connect(choice.uri, make=False), choice)
         version = registry.resolve()
         copies = models.Copies(spark, scratch, choice)
         copies.add(registry, version)

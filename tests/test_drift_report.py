@@ -315,6 +315,13 @@ def test_what_is_not_there_is_named(world: World, tmp_path: Path, flags: list[st
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_scored_with_a_misspelt_registry_makes_none(spark: SparkSession, tmp_path: Path) -> None:
+    assert spark is not None
+    with pytest.raises(DataError, match=r"^--mlflow-uri sqlite:.*, found no file "):
+        score(f"sqlite:///{tmp_path}/mlfow.db", tmp_path, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_predictions_without_the_columns_are_refused(spark: SparkSession, world: World, tmp_path: Path) -> None:
     spark.range(3).write.parquet(str(tmp_path / "predictions" / f"date={day(0)}"))
     with pytest.raises(DataError, match=r"want columns text, .*, found no text, prediction, score, model_name"):
