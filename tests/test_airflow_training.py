@@ -12,14 +12,19 @@ from typing import Any
 
 import package
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from airflow_run import Airflow
 from buckets import Store
 from gcs_service import Gcs
+from google.api_core.exceptions import Forbidden, NotFound, ServiceUnavailable, TooManyRequests
 from google.cloud import dataproc_v1 as dp
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.tracking import MlflowClient
-from sentiment_dags import contract, jobs, models, on_this_machine, staging, store, training, worker
+from sentiment_dags import contract, deploy, jobs, models, on_this_machine, staging, store, training, worker
 from sentiment_dags.settings import Settings, read, restored
-from sentiment_dags.variables import SettingsError
+from sentiment_dags.streams import streams
+from sentiment_dags.variables import AwayError, SettingsError
 from services import ROOT, free_port
 
 GOOD = '"0","1","","","u","bad"\n"4","2","","","u","good"\n'
@@ -218,13 +223,61 @@ def test_a_run_s_cluster_is_one_that_dataproc_takes(workers: str) -> None:
     assert allowed == (None if workers == "2" else "true")
 
 
-def test_a_registry_that_is_away_is_named_without_its_password() -> None:
+def test_a_registry_that_is_away_is_named_without_its_password_and_leaves_the_task_its_other_tries() -> None:
     port = free_port()
-    with pytest.raises(models.RegistryError) as error:
+    with pytest.raises(AwayError) as error, worker.at_once():
         models.client(f"http://user:hidden@127.0.0.1:{port}")  # pragma: allowlist secret
     line = f"Variable mlflow_tracking_uri: want an MLflow server that answers, found http://***@127.0.0.1:{port}: "
     assert str(error.value).startswith(line)
     assert "hidden" not in str(error.value)
+
+
+class Failing:
+    """A registry, or a store, that answers everything with an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def get_registered_model(self, _: str) -> None:
+        raise self.error
+
+    def list_blobs(self, *_: object, **__: object) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("code", "away"),
+    [
+        ("INTERNAL_ERROR", True),  # a connection that is refused too
+        ("TEMPORARILY_UNAVAILABLE", True),
+        ("REQUEST_LIMIT_EXCEEDED", True),
+        ("RESOURCE_DOES_NOT_EXIST", False),
+        ("UNAUTHENTICATED", False),
+    ],
+)
+def test_only_a_registry_s_answer_that_another_try_would_get_too_fails_a_task_at_once(code: str, away: bool) -> None:
+    error = MlflowException("http://u:hidden@m/api\nfailed", ErrorCode.Value(code))  # pragma: allowlist secret
+    (stream,) = streams(settings(serving_source_type="file"))
+    line = r"^stream (\S+): want the registered model \1, found: http://\*\*\*@m/api failed$"
+    with pytest.raises(AwayError if away else AirflowFailException, match=line), worker.at_once():
+        models.served(Failing(error), stream)
+    if away:  # "no champion" would be wrong
+        with pytest.raises(AwayError, match=r"^want the champion of m, found: "):
+            models.champion(Failing(error), "m")
+    else:
+        assert models.champion(Failing(error), "m") == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [(ServiceUnavailable, True), (TooManyRequests, True), (NotFound, False), (Forbidden, False)],
+)
+def test_only_a_bucket_s_answer_that_another_try_would_get_too_fails_a_task_at_once(
+    error: Callable[[str], Exception], away: bool
+) -> None:
+    line = "^Variable code_bucket: want a bucket that can be read, found b: why not$"
+    with pytest.raises(AwayError if away else AirflowFailException, match=line), worker.at_once():
+        deploy.check_bucket(Failing(error("why\nnot")), "code_bucket", "b")
 
 
 def test_a_worker_without_mlflow_says_what_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from sentiment_dags.serving_jobs import Jobs, Say
 from sentiment_dags.settings import FILE, PRODUCTION, Settings
 from sentiment_dags.store import CONNECTION
 from sentiment_dags.streams import Stream, streams
+from sentiment_dags.variables import AwayError, SettingsError
 from sentiment_dags.worker import at_work
 
 SHOWN, LEFT, SUBMITTED, REPLACED = "shown", "left alone", "submitted", "replaced"
@@ -31,11 +32,10 @@ class Plan:
 
 
 def check_places(settings: Settings) -> None:
-    """SettingsError names the cluster that is not running, or the bucket that cannot be read."""
+    """SettingsError names the cluster that is not running, or the bucket that cannot be read; AwayError: not now."""
     from airflow.providers.google.cloud.hooks.dataproc import DataprocHook
     from airflow.providers.google.cloud.hooks.gcs import GCSHook
-    from google.api_core.exceptions import GoogleAPICallError, NotFound
-    from sentiment_dags.variables import SettingsError
+    from google.api_core.exceptions import NotFound
 
     hook = DataprocHook(gcp_conn_id=CONNECTION)
     place = {"region": settings.region, "project_id": settings.project_id or hook.project_id}
@@ -51,16 +51,25 @@ def check_places(settings: Settings) -> None:
     store = GCSHook(gcp_conn_id=CONNECTION).get_conn()
     read = ["streaming_input_bucket"] * any(stream.source_type == FILE for stream in streams(settings))
     for name in ("code_bucket", "checkpoint_bucket", "predictions_bucket", *read):
-        bucket = getattr(settings, name)
-        try:
-            next(iter(store.list_blobs(bucket, max_results=1, timeout=30)), None)
-        except GoogleAPICallError as error:
-            said = " ".join(str(error.message).split())[:200]
-            raise SettingsError(f"Variable {name}: want a bucket that can be read, found {bucket}: {said}") from None
+        check_bucket(store, name, getattr(settings, name))
+
+
+def check_bucket(store: Any, variable: str, bucket: str) -> None:
+    """SettingsError: the bucket that a Variable names cannot be read; AwayError: not now."""
+    from google.api_core.exceptions import ClientError, GoogleAPICallError, TooManyRequests
+
+    try:
+        next(iter(store.list_blobs(bucket, max_results=1, timeout=30)), None)
+    except GoogleAPICallError as error:
+        said = " ".join(str(error.message).split())[:200]
+        refused = isinstance(error, ClientError) and not isinstance(error, TooManyRequests)
+        raise (SettingsError if refused else AwayError)(
+            f"Variable {variable}: want a bucket that can be read, found {bucket}: {said}"
+        ) from None
 
 
 def plans(settings: Settings, jobs: Jobs) -> list[dict[str, Any]]:
-    """What each stream's deployment would submit; RegistryError: a model is not there."""
+    """What each stream's deployment would submit; RegistryError: a model is not there, AwayError: MLflow is not now."""
     registry = models.client(settings.mlflow_tracking_uri)
     revision = settings.code_revision or staging.revision_of()
     return [dataclasses.asdict(_plan(settings, each, registry, revision, jobs)) for each in streams(settings)]

@@ -1,6 +1,7 @@
 """The registry as the worker sees it: whether it answers, what a training registered, what is live, what is served.
 
-MLflow's client goes on trying for minutes; here a server that is away is named within one.
+MLflow's client goes on trying for minutes; here a server that is away is named within one, and the task's next try asks
+again.
 """
 
 import os
@@ -9,14 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from sentiment_dags.streams import Stream
+from sentiment_dags.variables import AwayError
 
 CHAMPION = "champion"
 ALIASES = {"Production": CHAMPION, "Staging": "challenger"}
+SERVER_ERROR, TOO_MANY = 500, 429  # status codes of HTTP
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 
 class RegistryError(RuntimeError):
-    """The registry does not answer, or does not hold what it should; the line names address, model and version."""
+    """The registry does not hold what it should, or is none; the line names address, model and version."""
 
 
 def without_password(text: str) -> str:
@@ -25,7 +28,12 @@ def without_password(text: str) -> str:
 
 
 def client(uri: str) -> Any:
-    """A client of a registry that answers; RegistryError names the address, or what is not installed."""
+    """A client of a registry that answers.
+
+    Raises:
+        RegistryError: the address leads to none, or MLflow is not installed.
+        AwayError: it does not answer now.
+    """
     os.environ.update(PATIENCE)  # MLflow looks here with each request
     try:
         from mlflow.exceptions import MlflowException
@@ -37,27 +45,39 @@ def client(uri: str) -> Any:
         found = MlflowClient(uri, uri)
         found.search_registered_models(max_results=1)
     except (MlflowException, OSError, ImportError, ValueError) as error:
-        said = without_password(" ".join(str(error).split()))[:300]
-        raise RegistryError(
-            f"Variable mlflow_tracking_uri: want an MLflow server that answers, found {without_password(uri)}: {said}"
+        raise (AwayError if is_away(error) else RegistryError)(
+            "Variable mlflow_tracking_uri: want an MLflow server that answers, "
+            f"found {without_password(uri)}: {_said(error)}"
         ) from None
     return found
 
 
+def is_away(error: Exception) -> bool:
+    """Whether MLflow's error says that no answer came, or none but that another moment is better."""
+    status = getattr(error, "get_http_status_code", None)
+    return isinstance(error, OSError) or (status is not None and (status() >= SERVER_ERROR or status() == TOO_MANY))
+
+
+def _said(error: Exception) -> str:
+    return without_password(" ".join(str(error).split()))[:300]
+
+
 def champion(registry: Any, model: str) -> str:
-    """The version that the alias champion names; empty: there is none."""
+    """The version that the alias champion names; empty: there is none. AwayError: MLflow does not answer now."""
     from mlflow.exceptions import MlflowException
 
     try:
         return str(registry.get_registered_model(model).aliases.get(CHAMPION, ""))
-    except MlflowException:
+    except MlflowException as error:
+        if is_away(error):
+            raise AwayError(f"want the champion of {model}, found: {_said(error)}") from None
         return ""
 
 
 def served(registry: Any, stream: Stream) -> str:
     """The version that the stream's alias means now: the alias itself, else the newest version in its stage.
 
-    RegistryError: there is no such model, or nothing stands there.
+    RegistryError: there is no such model, or nothing stands there. AwayError: the registry does not answer now.
     """
     from mlflow.exceptions import MlflowException
 
@@ -71,8 +91,9 @@ def served(registry: Any, stream: Stream) -> str:
             if not stream.model_alias and each.current_stage == stream.model_stage
         ]
     except MlflowException as error:
-        said = " ".join(str(error).split())[:200]
-        raise RegistryError(f"stream {stream.name}: want the registered model {name}, found: {said}") from None
+        raise (AwayError if is_away(error) else RegistryError)(
+            f"stream {stream.name}: want the registered model {name}, found: {_said(error)}"
+        ) from None
     if alias in aliases:
         return str(aliases[alias])
     if staged:

@@ -31,7 +31,7 @@ def settings(context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def validate_mlflow(found: Mapping[str, Any]) -> None:
-    """Whether the registry answers."""
+    """Whether the registry answers; AwayError: not now, a next try may find it."""
     uri = restored(found).mlflow_tracking_uri
     with at_once():
         models.client(uri)

@@ -30,7 +30,8 @@ def plan(params: Mapping[str, Any], run_id: str, day: str) -> dict[str, Any]:
 
     Raises:
         SettingsError: a Variable or Param does not fit.
-        RegistryError: MLflow does not answer.
+        RegistryError: the Variable mlflow_tracking_uri leads to no MLflow.
+        AwayError: MLflow does not answer now.
     """
     settings = read(params)
     need(settings, "mlflow_tracking_uri")

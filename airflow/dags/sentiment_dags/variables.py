@@ -16,6 +16,10 @@ class SettingsError(ValueError):
     """A Variable or Param that a user has to change; the message names it, what was wanted and what was found."""
 
 
+class AwayError(RuntimeError):
+    """What a Variable names does not answer now; unlike a SettingsError it leaves the task its other tries."""
+
+
 def variable(default: str, wanted: str, parse: Parse, meaning: str) -> Any:
     """A field of a settings class that is read from the Variable of its name.
 
