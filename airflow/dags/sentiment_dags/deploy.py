@@ -22,7 +22,7 @@ RUN = "run"
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One stream's deployment. Airflow's pages hide `secret_job`, whose arguments may hold passwords."""
+    """One stream's deployment. `secret_job` is hidden in Rendered Templates, where `DeployStream` shows it cleaned."""
 
     stream: str
     model: str

@@ -28,7 +28,7 @@ from sentiment_dags.variables import (
 
 FILE, KAFKA = "file", "kafka"
 HIDDEN = "secret_settings"
-"""Airflow's pages hide what has such a name: addresses may hold passwords."""
+"""Logs and Rendered Templates hide what has such a name, XCom pages do not: an address should hold no password."""
 
 TEST, PRODUCTION = "test", "production"
 BUCKET_NAME = ("the name of a bucket", fitting(BUCKET))
