@@ -63,6 +63,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     progress.start_logging()
+    args.mlflow_uri = arguments.registry(args.mlflow_uri, Path(__file__).with_name("env"))
     client = tracking.connect(args.mlflow_uri, make=False)
     ledger = open_ledger(client, args.model_name, args.ledger)
     found = history.read(client, ledger, with_metrics=not args.check)

@@ -195,6 +195,7 @@ def write(verdict: str, content: dict[str, Any]) -> None:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     progress.start_logging()
+    args.mlflow_uri = arguments.registry(args.mlflow_uri, Path(__file__).with_name("env"))
     verdict = objects.folder_at(args.verdict, "--verdict") if args.verdict else ""
     if verdict:
         write(verdict, {"promoted": False, "lines": []})  # before anything is moved: it may be that it cannot be

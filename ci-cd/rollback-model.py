@@ -47,6 +47,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     progress.start_logging()
+    args.mlflow_uri = arguments.registry(args.mlflow_uri, Path(__file__).with_name("env"))
     ledger = open_ledger(tracking.connect(args.mlflow_uri, make=False), args.model_name, args.ledger)
     ledger.live()  # of a model that is not there nothing is to be written
     live = ledger.settle(record=not args.dry_run)

@@ -29,6 +29,8 @@ local/setup.sh
 # No client asks the network for anything of its own accord: no usage figures, no search for a cloud's metadata.
 export MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=1 NO_GCE_CHECK=true
 export PYSPARK_PYTHON=$PWD/.venv/bin/python
+# The gate asks which registry is meant where ci-cd/env names one: it is that of the training.
+export MLFLOW_TRACKING_URI=${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}
 
 step() { # what it is, script, arguments
   echo "== $1"

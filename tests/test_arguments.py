@@ -1,12 +1,14 @@
 """Arguments: bounds, and errors that name the flag, what was wanted and what was found."""
 
+from pathlib import Path
+
 import create_splits
 import preprocess
 import pytest
 import sentiment_multimodel
 import train_and_log
 
-from sentiment import arguments
+from sentiment import arguments, progress
 from sentiment.jobs import ArgumentsError
 
 MULTIMODEL = ["--input", "x", "--output", "y"]
@@ -73,3 +75,27 @@ def test_the_documented_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_tracking_server_of_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5001")
     assert train_and_log.parse_args(["--data", "x"]).mlflow_uri == "http://127.0.0.1:5001"
+
+
+def test_where_ci_cd_env_names_a_registry_it_is_said_which_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "SENTIMENT_LOCAL_ENV"):
+        monkeypatch.delenv(name, raising=False)
+    caplog.set_level("INFO", logger="sentiment")
+    monkeypatch.setattr(progress.log, "propagate", True)
+    env, here = tmp_path / "env", "sqlite:///mlflow.db"
+    assert arguments.registry(None, env) == here
+    env.write_text("PROJECT_ID=acme\n#MLFLOW_TRACKING_URI=http://none\n", encoding="utf-8")
+    assert arguments.registry(None, env) == here
+    env.write_text("PROJECT_ID=acme\r\nMLFLOW_TRACKING_URI=http://me:hu/s@h@mlflow.internal:5000\r\n", encoding="utf-8")
+    line = r"^--mlflow-uri: want it or MLFLOW_TRACKING_URI, as ci-cd/env names http://mlflow\.internal:5000 and make"
+    with pytest.raises(ArgumentsError, match=line):
+        arguments.registry(None, env)
+    assert arguments.registry(here, env) == here
+    monkeypatch.setenv("SENTIMENT_LOCAL_ENV", "1")  # its settings lead nowhere else
+    assert arguments.registry(None, env) == here
+    monkeypatch.delenv("SENTIMENT_LOCAL_ENV")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hu/s@h@mlflow.internal:5000")
+    assert arguments.registry(None, env) == "http://me:hu/s@h@mlflow.internal:5000"
+    assert caplog.messages[-2:] == [f"registry: {here}", "registry: http://mlflow.internal:5000"]

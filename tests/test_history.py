@@ -146,7 +146,7 @@ def test_a_claim_in_progress_is_shown_and_left_alone(place: Place, capsys: pytes
     ask(place)
     shown = capsys.readouterr()
     assert re.split(r"\s{2,}", shown.out.splitlines()[-1])[:3] == ["3", "2026-11-20 15:00:00", "in progress"]
-    assert shown.err == ""
+    assert "warning" not in shown.err
     ask(place, "--at", "2026-11-20T16:00")
     assert "possibly also version 1: " in capsys.readouterr().out
     assert place.ledger().pending() is not None
@@ -158,7 +158,7 @@ def test_an_alias_that_says_something_else_is_told_on_stderr(place: Place, capsy
     place.client.set_registered_model_alias(MODEL, "champion", "5")
     ask(place)
     told = capsys.readouterr().err
-    assert told == (
+    assert told.partition("\n")[2] == (
         "model-history.py: warning: alias champion was moved outside the ledger: version 5 is live, "
         "entry 3 says version 1\n"
     )

@@ -294,6 +294,15 @@ def test_the_gate_looks_where_the_training_registered_and_may_keep_the_champion(
     assert ready.run("run.sh", DATA="tweets.csv", FAIL="ci-cd/promote-model.py", FAIL_CODE="1").returncode == 1
 
 
+def test_training_and_gate_mean_one_registry_whatever_settings_of_a_cloud_lie_there(ready: Checkout) -> None:
+    (ready.root / "tweets.csv").touch()
+    executable(ready.root / ".venv" / "bin" / "python", 'echo "$MLFLOW_TRACKING_URI" >>log')
+    assert ready.run("run.sh", DATA="tweets.csv").returncode == 0
+    assert ready.log() == ["setup", *["sqlite:///mlflow.db"] * 4]
+    assert ready.run("run.sh", DATA="tweets.csv", MLFLOW_TRACKING_URI="http://here").returncode == 0
+    assert ready.log() == ["setup", *["http://here"] * 4]
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [

@@ -2,8 +2,11 @@
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from sentiment import progress
 from sentiment.cleaning import Contract
 from sentiment.flags import MOST_INT
 from sentiment.flags import fraction as fraction
@@ -132,7 +135,47 @@ def add_ledger(parser: argparse.ArgumentParser) -> None:
 
 
 def add_live_model(parser: argparse.ArgumentParser) -> None:
-    """Which registered model's live version is asked for or moved."""
-    add_mlflow_uri(parser)
+    """Which registered model's live version is asked for or moved; `registry` says where."""
+    parser.add_argument(
+        "--mlflow-uri",
+        help="MLflow tracking server or database (default: MLFLOW_TRACKING_URI, else that of make run, "
+        f"{DEFAULT_MLFLOW_URI}, unless ci-cd/env names another: then one of the two is wanted)",
+    )
     add_model_name(parser)
     add_ledger(parser)
+
+
+def registry(given: str | None, settings: Path) -> str:
+    """The MLflow server or database that is meant, told in the log.
+
+    Args:
+        given: by --mlflow-uri.
+        settings: ci-cd/env, which need not be there.
+
+    Raises:
+        ArgumentsError: only `settings` names one, of a cloud: a champion that moved here would look like one there.
+    """
+    in_cloud = _setting(settings, "MLFLOW_TRACKING_URI")
+    is_told = given or "MLFLOW_TRACKING_URI" in os.environ or os.environ.get("SENTIMENT_LOCAL_ENV")
+    if in_cloud not in ("", DEFAULT_MLFLOW_URI) and not is_told:
+        raise ArgumentsError(
+            f"--mlflow-uri: want it or MLFLOW_TRACKING_URI, as ci-cd/env names {_without_password(in_cloud)} "
+            f"and make run uses {DEFAULT_MLFLOW_URI}; found neither"
+        )
+    uri = given or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_MLFLOW_URI
+    progress.log.info("registry: %s", _without_password(uri))
+    return uri
+
+
+def _without_password(uri: str) -> str:
+    """An address without user and password, whatever these hold."""
+    return re.sub(r"(?<=://)([^/:@]*:.*|[^/@]*)@", "", uri)
+
+
+def _setting(file: Path, name: str) -> str:
+    """A setting out of NAME=VALUE lines, as ci-cd/lib.sh reads them; empty where there is none."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition("=")[2].strip() for line in lines if line.startswith(f"{name}=")), "")
