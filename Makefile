@@ -115,7 +115,7 @@ docs: ## Write docs/commands.md from the scripts' own --help
 lock: ## Compile requirements*.txt from requirements*.in (ARGS=--upgrade for newer versions)
 	@local/lock.sh $(ARGS)
 
-clean: ## Remove what the jobs wrote: data, models, packages, MLflow's files (not .venv, not data_raw/sentiment140/)
+clean: ## Remove what the jobs wrote: data, models, packages, MLflow's files (not .venv, .local/, data_raw/sentiment140/)
 	rm -rf dist artifacts mlruns mlflow.db* spark-warehouse metastore_db derby.log data_raw/sample benchmarks/results
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find data_clean models -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +

@@ -17,6 +17,7 @@ from services import free_port
 
 from sentiment import registry, storage
 from sentiment.jobs import DataError
+from sentiment.registry import register
 from sentiment.serving import models, pyfunc
 from sentiment.serving.models import Copies, Registry, RegistryAwayError, UnfitModelError
 from sentiment.serving.scoring import Loaded
@@ -153,6 +154,21 @@ def test_a_store_that_is_away_is_told_from_files_that_are_missing(said: str, mis
     assert models.is_missing(OSError(said)) == missing
 
 
+def feigned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Models that cost nothing to load, those of the bad versions included; the versions that are loaded."""
+    loads: list[str] = []
+
+    def load(_copies: Copies, name: str, version: str, _flavor: str) -> Loaded:
+        loads.append(version)
+        return Loaded(name, version, lambda rows: rows)
+
+    monkeypatch.setattr(Copies, "add", lambda *_: True)
+    monkeypatch.setattr(Copies, "drop", lambda *_: None)
+    monkeypatch.setattr(Copies, "load", load)
+    monkeypatch.setattr(models, "check", lambda _spark, _model: None)
+    return loads
+
+
 def unread_description(patch: pytest.MonkeyPatch) -> None:
     right = storage.read_text
 
@@ -175,8 +191,13 @@ def unread_while_checked(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(models, "_applied", lambda _, rows: rows.sparkSession.read.text(nowhere))
 
 
-def test_a_version_that_a_store_fails_to_give_is_tried_again(spark: SparkSession, zoo: Zoo, tmp_path: Path) -> None:
-    keeper = started(spark, zoo, tmp_path)
+def test_a_version_that_a_store_fails_to_give_is_tried_again(
+    spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        feigned(patch)
+        keeper = started(spark, zoo, tmp_path)
+    monkeypatch.setattr(Copies, "_numbers", lambda *_: None)
     zoo.set_champion("2")
     for fail in (unread_description, unread_stages, unread_while_checked):
         with pytest.MonkeyPatch.context() as patch:
@@ -185,21 +206,6 @@ def test_a_version_that_a_store_fails_to_give_is_tried_again(spark: SparkSession
         assert (keeper.current().version, keeper.rejected) == ("1", ())
     keeper.look()
     assert keeper.current().version == "2"
-
-
-def feigned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Models that cost nothing to load, those of the bad versions included; the versions that are loaded."""
-    loads: list[str] = []
-
-    def load(_copies: Copies, name: str, version: str, _flavor: str) -> Loaded:
-        loads.append(version)
-        return Loaded(name, version, lambda rows: rows)
-
-    monkeypatch.setattr(Copies, "add", lambda *_: True)
-    monkeypatch.setattr(Copies, "drop", lambda *_: None)
-    monkeypatch.setattr(Copies, "load", load)
-    monkeypatch.setattr(models, "check", lambda _spark, _model: None)
-    return loads
 
 
 def unfit(_spark: SparkSession, model: Loaded) -> None:
@@ -276,18 +282,20 @@ def test_a_read_that_fails_costs_a_start_without_registry_no_copy(
     spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(models, "check", lambda _spark, _model: None)
+    monkeypatch.setattr(Copies, "_numbers", lambda *_: None)
     keeper = started(spark, zoo, tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         unread_description(patch)
         with pytest.raises(RegistryAwayError, match="503"):
             again(keeper, away).start()
-    next_life = again(keeper, away)
-    next_life.start()
-    next_life.stop()
-    assert next_life.current().version == "1"
+    assert keeper.copies.has(NAME, "1")
 
 
-def test_a_copy_that_was_spoiled_is_fetched_again(spark: SparkSession, zoo: Zoo, tmp_path: Path) -> None:
+def test_a_copy_that_was_spoiled_is_fetched_again(
+    spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "check", lambda _spark, _model: None)
+    monkeypatch.setattr(Copies, "_numbers", lambda *_: None)
     keeper = started(spark, zoo, tmp_path)
     (description,) = tmp_path.glob("models/*/MLmodel")
     description.write_text("flavors: {}")
@@ -295,6 +303,38 @@ def test_a_copy_that_was_spoiled_is_fetched_again(spark: SparkSession, zoo: Zoo,
     next_life.start()
     next_life.stop()
     assert next_life.current().version == "1"
+
+
+def test_a_copy_of_a_model_that_had_the_number_before_is_replaced(
+    spark: SparkSession, zoo: Zoo, tmp_path: Path
+) -> None:
+    choice = ModelChoice(zoo.uri, NAME)
+    copies = Copies(spark, str(tmp_path), choice)
+    assert copies.add(Registry(zoo.client, choice), "1")
+    anew = zoo.copied(tmp_path).client
+    wanted = anew.get_model_version(NAME, "3")
+    anew.delete_registered_model(NAME)
+    source = str(wanted.source)
+    assert register(anew, NAME, str(wanted.run_id), source, {}, "made anew") == "1"
+    assert copies.add(Registry(anew, choice), "1")
+    copies.keep_only({(NAME, "1")})
+    (copy,) = tmp_path.glob("models/*/MLmodel")
+    assert copy.read_text() == Path(source.removeprefix("file://"), "MLmodel").read_text()
+
+
+def test_a_copy_of_an_earlier_release_serves_until_the_registry_answers(
+    spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice = ModelChoice(zoo.uri, NAME)
+    copies, registry = Copies(spark, str(tmp_path), choice), Registry(zoo.client, choice)
+    copies.add(registry, "1")
+    (mark,) = tmp_path.glob("models/*.whole")
+    mark.write_text(mark.read_text().splitlines()[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "identity", away)
+        assert not copies.add(registry, "1")
+    assert copies.add(registry, "1")
+    assert not copies.add(registry, "1")
 
 
 @pytest.mark.parametrize(

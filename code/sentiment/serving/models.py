@@ -4,6 +4,8 @@ import math
 import re
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 from typing import Any, cast
@@ -89,16 +91,28 @@ class Registry:
 
     def download(self, version: str, folder: Path) -> Path:
         """The files of a version in a local folder."""
-        try:
+        with _fetching(version):
             source = self.client.get_model_version_download_uri(self.choice.name, version)
             return Path(mlflow.artifacts.download_artifacts(source, dst_path=str(folder)))
-        except Exception as error:
-            kind = MissingFilesError if is_missing(error) else RegistryAwayError
-            raise kind(f"version {version} could not be fetched: {brief(error)}") from error
+
+    def identity(self, version: str) -> str:
+        """What tells a version from one that had its number before the model, or the registry, was made anew."""
+        with _fetching(version):
+            found = self.client.get_model_version(self.choice.name, version)
+        return f"{found.run_id} {found.creation_timestamp}"
 
     def note_rejection(self, version: str, reason: str) -> None:
         """Leave the reason at the version, for people who look at it there."""
         self.client.set_model_version_tag(self.choice.name, version, "serving_rejected", reason[:500])
+
+
+@contextmanager
+def _fetching(version: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        kind = MissingFilesError if is_missing(error) else RegistryAwayError
+        raise kind(f"version {version} could not be fetched: {brief(error)}") from error
 
 
 def is_missing(error: Exception) -> bool:
@@ -127,7 +141,8 @@ class Copies:
     """Copies of model versions beside the checkpoint, where driver and executors find them without the registry.
 
     A version's mark, written last, names the folder that holds it: two drivers that fetch the same version at once
-    write two folders and disturb neither.
+    write two folders and disturb neither. Its second line is the registry's `identity` of the version; marks of earlier
+    releases have none.
     """
 
     def __init__(self, spark: SparkSession, checkpoint: str, choice: ModelChoice) -> None:
@@ -140,13 +155,15 @@ class Copies:
         return storage.exists(self.spark, self._mark(name, version))
 
     def add(self, registry: Registry, version: str, anew: bool = False) -> bool:
-        """Fetch a version from the registry, unless there is a copy that may stay; False: there is.
+        """Fetch a version from the registry, unless there is a copy of it; False: there is, and `anew` was not asked.
 
-        A copy counts only when all of it is there.
+        A copy counts only when all of it is there. One of another model that had the same number counts only as long as
+        the registry does not answer.
         """
         name = self.choice.name
-        if not anew and self.has(name, version):
+        if not anew and self.has(name, version) and self._is_of(registry, version):
             return False
+        identity = registry.identity(version)
         with tempfile.TemporaryDirectory(prefix="sentiment-model-") as folder:
             local = registry.download(version, Path(folder))
             copy = f"{name}-{version}-{uuid.uuid4().hex[:8]}"
@@ -156,8 +173,14 @@ class Copies:
                 if "Checksum error" in str(error):  # Spark saved the model with checksums of its own
                     raise UnfitModelError(f"version {version} is damaged: {brief(error)}") from error
                 raise
-            storage.replace_text(self.spark, self._mark(name, version), copy)
+            storage.replace_text(self.spark, self._mark(name, version), f"{copy}\n{identity}")
         return True
+
+    def _is_of(self, registry: Registry, version: str) -> bool:
+        try:
+            return self._noted(self._mark(self.choice.name, version))[1] == registry.identity(version)
+        except RegistryAwayError:
+            return True
 
     def load(self, name: str, version: str, flavor: str) -> Loaded:
         """A model from its copy; UnfitModelError: it cannot be loaded here, RegistryAwayError: not read just now."""
@@ -201,7 +224,7 @@ class Copies:
     def keep_only(self, wanted: set[tuple[str, str]]) -> None:
         """Remove the copies of all other versions, and what was never finished."""
         kept = {self._mark(*each) for each in wanted if self.has(*each)}
-        folders = {storage.read_text(self.spark, mark) for mark in kept}
+        folders = {self._noted(mark)[0] for mark in kept}
         for name in storage.names(self.spark, self.folder):
             mark = storage.join(self.folder, name)
             if name.endswith(MARK) and mark not in kept:
@@ -214,7 +237,12 @@ class Copies:
         return storage.join(self.folder, f"{name}-{version}{MARK}")
 
     def _path(self, name: str, version: str) -> str:
-        return storage.join(self.folder, storage.read_text(self.spark, self._mark(name, version)))
+        return storage.join(self.folder, self._noted(self._mark(name, version))[0])
+
+    def _noted(self, mark: str) -> tuple[str, str]:
+        """The folder of a copy, and the identity of what it is a copy of."""
+        folder, _, identity = storage.read_text(self.spark, mark).partition("\n")
+        return folder, identity
 
 
 def _probe_set(spark: SparkSession) -> DataFrame:
