@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from sentiment.flags import path as path
 from sentiment.flags import ratio as ratio
 from sentiment.flags import share as share
 from sentiment.flags import whole as whole
-from sentiment.jobs import ArgumentsError
+from sentiment.jobs import ArgumentsError, without_secrets
 from sentiment.splits import Splitting
 
 DEFAULT_MLFLOW_URI = "sqlite:///mlflow.db"
@@ -159,17 +158,12 @@ def registry(given: str | None, settings: Path) -> str:
     is_told = given or "MLFLOW_TRACKING_URI" in os.environ or os.environ.get("SENTIMENT_LOCAL_ENV")
     if in_cloud not in ("", DEFAULT_MLFLOW_URI) and not is_told:
         raise ArgumentsError(
-            f"--mlflow-uri: want it or MLFLOW_TRACKING_URI, as ci-cd/env names {_without_password(in_cloud)} "
+            f"--mlflow-uri: want it or MLFLOW_TRACKING_URI, as ci-cd/env names {without_secrets(in_cloud)} "
             f"and make run uses {DEFAULT_MLFLOW_URI}; found neither"
         )
     uri = given or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_MLFLOW_URI
-    progress.log.info("registry: %s", _without_password(uri))
+    progress.log.info("registry: %s", without_secrets(uri))
     return uri
-
-
-def _without_password(uri: str) -> str:
-    """An address without user and password, whatever these hold."""
-    return re.sub(r"(?<=://)([^/:@]*:.*|[^/@]*)@", "", uri)
 
 
 def _setting(file: Path, name: str) -> str:

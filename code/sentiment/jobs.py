@@ -1,5 +1,6 @@
 """How every job script ends: one line for a user's mistake, and the right exit code."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,11 @@ class DataError(Exception):
 def one_line(error: BaseException) -> str:
     """An error's text in one line, its kind if it has none."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def without_secrets(uri: str) -> str:
+    """A URI, or a text that holds some, without user names and passwords, whatever these hold but spaces."""
+    return re.sub(r"(?<=://)([^/:@\s]*:\S*|[^/?#\s]*)@", "", uri)
 
 
 def run(main: Callable[[], None]) -> None:

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment import registry, storage, tracking
+from sentiment import registry, storage
+from sentiment.jobs import without_secrets
 from sentiment.progress import Progress
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def table(settings: Settings, results: Results, steps: Progress) -> str:
         mark = "*" if logged.name == results.best else ""
         lines.append(f"{logged.name + mark:<20} {logged.version:>7} " + " ".join(figures))
     lines += [f"{name:<20} failed: {reason}" for name, reason in results.failed.items()]
-    uri = tracking.without_secrets(settings.mlflow_uri)
+    uri = without_secrets(settings.mlflow_uri)
     best = settings.registered(registry.BEST)
     lines += ["", "accuracy and the rest: test split; dev_accuracy chooses the best (*)"]
     if results.best:

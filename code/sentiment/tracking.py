@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import platform
-import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import sentiment
 from sentiment import datasets, storage
-from sentiment.jobs import DataError, one_line
+from sentiment.jobs import DataError, one_line, without_secrets
 
 LOCK_SECONDS = 60.0
 
@@ -103,11 +102,6 @@ def client(uri: str) -> MlflowClient:
     return MlflowClient()
 
 
-def without_secrets(uri: str) -> str:
-    """A URI, or a text that holds some, without user names and passwords."""
-    return re.sub(r"(?<=://)[^/?#\s]*@", "", uri)
-
-
 def brief(error: BaseException) -> str:
     """An error's message as one short line, without passwords."""
     message = without_secrets(one_line(error))
@@ -115,8 +109,8 @@ def brief(error: BaseException) -> str:
 
 
 def java_line(error: BaseException) -> str:
-    """An error as one short line, the innermost of Java's messages where it comes from there."""
-    return storage.first_line(error) if isinstance(error, Py4JJavaError) else brief(error)
+    """An error as one line without passwords, the innermost of Java's messages where it comes from there."""
+    return without_secrets(storage.first_line(error)) if isinstance(error, Py4JJavaError) else brief(error)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from sentiment.serving.lease import Lease, LeaseLostError
 from sentiment.serving.settings import Serving, Sinks
 from sentiment.serving.sources import FileChangedError
 from sentiment.serving.swap import Keeper
-from sentiment.tracking import java_line, without_secrets
+from sentiment.tracking import java_line
 
 LONGEST_WAIT_SECONDS = 30.0
 
@@ -139,7 +139,7 @@ class BatchProcessor:
                 if left <= 0 or self.stopping.is_set():
                     raise
                 reason, since = java_line(error), self.trouble.since if self.trouble else time.time()
-                self.trouble = Trouble(name, without_secrets(reason), since)
+                self.trouble = Trouble(name, reason, since)
                 log.warning("%s failed, trying again for %.0f s more: %s", name, left, reason)
                 self.stopping.wait(min(pause, left))
                 pause, again = min(2 * pause, LONGEST_WAIT_SECONDS), True
