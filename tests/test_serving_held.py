@@ -110,6 +110,16 @@ def test_records_are_the_same_bytes(spark: SparkSession) -> None:
     executors.release()
 
 
+def test_large_records_come_in_parts(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "BYTES_AT_ONCE", 50_000)
+    made = [("k", bytearray(b"x" * 10_000), f"kafka:t/0/{n}") for n in range(20)]
+    frame = spark.createDataFrame(made, "key string, inner_value binary, source string")
+    parts = [places for _, _, places in rows.SparkRows(frame, 20).records("key")]
+    assert len(parts) == 5
+    assert max(map(len, parts)) < 10
+    assert sorted(place for part in parts for place in part) == sorted(place for _, _, place in made)
+
+
 def test_what_a_batch_has_none_of_is_nothing(spark: SparkSession) -> None:
     for of in both(scored(spark, MESSAGES[:3])):
         assert of.dead_letters() is None

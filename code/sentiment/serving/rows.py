@@ -17,7 +17,8 @@ from sentiment.serving.sources import COORDINATES
 PARQUET = "parquet"
 ROWS_PER_FILE = 100_000
 ROWS_AT_ONCE = 100_000
-"""Records that the driver holds in memory."""
+BYTES_AT_ONCE = 64_000_000
+"""Records that the driver holds in memory, on average of a batch's parts; Spark's own limit of a result is 1 GB."""
 
 Chunk: TypeAlias = tuple[list[str], list[bytes], list[str]]
 
@@ -58,7 +59,9 @@ class SparkRows:
 
     def records(self, key: str) -> Iterator[Chunk]:
         """See Rows."""
-        parts = math.ceil(self.count / ROWS_AT_ONCE)
+        size = F.sum(sum((F.octet_length(name) for name in (key, VALUE, COORDINATES)), F.lit(0)))
+        (octets,) = self.frame.agg(size).collect()[0]
+        parts = max(math.ceil(self.count / ROWS_AT_ONCE), math.ceil((octets or 0) / BYTES_AT_ONCE))
         for part in range(parts):
             mine = F.pmod(F.xxhash64(COORDINATES), F.lit(parts)) == part
             some = self.frame.where(mine) if parts > 1 else self.frame
