@@ -18,6 +18,7 @@ from sentiment.serving.settings import CSV, CSV_HEADER, FILE, JSON, KAFKA, TEXT,
 pytestmark = pytest.mark.spark
 TIME = datetime.datetime(2026, 3, 1, 12, 0, 0)
 NOT_A_STRING = "text is not a string"
+GOES_ON = "the message goes on after its JSON object"
 LONGEST = 50
 
 
@@ -37,6 +38,7 @@ MESSAGES: list[tuple[bytes | None, str | None]] = [
     (b'{"text":"true"}', None),
     (b'{"text":"{not an object"}', None),
     (b'{"text":"NaN"}', None),
+    (b'{"text":"\\"Infinity\\""}', None),
     ('{"text":"とても良い"}'.encode(), None),
     (b'{"text":"\\u0000"}', None),
     (None, "the message is empty"),
@@ -44,6 +46,16 @@ MESSAGES: list[tuple[bytes | None, str | None]] = [
     (b"no json", "the message is not a JSON object"),
     (b'[{"text":"a"},{"text":"b"}]', "the message is not a JSON object"),
     (b'{"text":"a"', "the message is broken JSON"),
+    (b'{"text":"a"} garbage', GOES_ON),
+    (b'{"text":"a"}{"text":"b"}', GOES_ON),
+    (b'{"text":"a"} {"text":"b"}', GOES_ON),
+    (b'{"text":"a"},{"text":"b"}', GOES_ON),
+    (b'{"text":"a"},"text":{"b":1}', GOES_ON),
+    (b'{"text":"a"}\n]', GOES_ON),
+    (b'{"text":"a"}}', GOES_ON),
+    ('{"text":"とても"} garbage'.encode(), GOES_ON),
+    (b'{"text":"a"} \t\r\n', None),
+    (b'{"text":"} {","user":{"name":"b"}}\n', None),
     (b'{"text":"\xff\xfe"}', "the message is not UTF-8"),
     ('{"text":"a real \ufffd"}'.encode(), None),
     ('{"text":"a real \ufffd and '.encode() + b'\xc3("}', "the message is not UTF-8"),
@@ -53,6 +65,7 @@ MESSAGES: list[tuple[bytes | None, str | None]] = [
     (b'{"text":"  "}', "the text is blank"),
     (b'{"text":12}', NOT_A_STRING),
     (b'{"text":-1.5}', NOT_A_STRING),
+    (b'{"text":-1e400}', NOT_A_STRING),
     (b'{"text":true}', NOT_A_STRING),
     (b'{"text":["a"]}', NOT_A_STRING),
     (b'{"text":{"a":1}}', NOT_A_STRING),
@@ -72,16 +85,18 @@ def test_every_message_has_its_reason_or_its_text(spark: SparkSession) -> None:
 
 
 def test_fields_that_cannot_be_read_are_null_and_a_missing_id_is_the_place(spark: SparkSession) -> None:
-    whole, empty = parse(
+    whole, empty, large = parse(
         spark,
         [
             b'{"text":"a","id":7,"timestamp":"2026-02-01T10:00:00.123456+01:00","label":4}',
             b'{"text":"b","id":"","timestamp":"tomorrow","label":"x"}',
+            b'{"text":"c","id":1e400}',
         ],
     )
     assert (whole["id"], whole["label"]) == ("7", 1.0)
     assert (empty["id"], empty["label"], empty["event_time"]) == ("kafka:t/0/1", None, None)
     assert empty["ingest_time"] == TIME
+    assert large["id"] == "kafka:t/0/2"
     micros = parse(spark, [b'{"text":"a","timestamp":"2026-02-01T09:00:00.123456Z"}'])[0]
     assert whole["event_time"] == micros["event_time"]
     assert whole["event_time"].microsecond == 123456

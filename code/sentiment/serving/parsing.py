@@ -23,7 +23,8 @@ MAX_ID_CHARACTERS = 1_000
 _FIELDS = "text STRING, id STRING, timestamp STRING, label STRING, corrupt STRING"
 _OPTIONS = {"columnNameOfCorruptRecord": "corrupt", "allowNonNumericNumbers": "false"}
 # What a JSON value that is no string looks like after from_json has made one of it; strings that look so are rare.
-_LOOKS_LIKE_ANOTHER_TYPE = r"^(-?[0-9]|true$|false$|\{|\[)"
+_LOOKS_LIKE_ANOTHER_TYPE = r'^(-?[0-9]|true$|false$|\{|\[|"-?Infinity"$)'
+_BEYOND_DOUBLE = ['"Infinity"', '"-Infinity"']  # what it makes of 1e400, quotes and all
 
 
 def of_stream(arriving: DataFrame, source: Source, max_chars: int, tokens: str = "") -> DataFrame:
@@ -132,8 +133,21 @@ def _json_fields() -> Column:
         F.when(~F.ltrim("inner_text").startswith("{"), "the message is not a JSON object")
         .when(parsed.isNull() | parsed["corrupt"].isNotNull(), "the message is broken JSON")
         .when(another_type, "text is not a string")
+        .when(_goes_on("inner_text"), "the message goes on after its JSON object")
     )
-    return _struct({name: parsed[name] for name in ("text", "id", "timestamp", "label")}, reason)
+    number = ~parsed["id"].isin(_BEYOND_DOUBLE)
+    fields = {"text": text, "id": F.when(number, parsed["id"]), "timestamp": parsed["timestamp"]}
+    return _struct({**fields, "label": parsed["label"]}, reason)
+
+
+def _goes_on(column: str) -> Column:
+    """Whether anything but white space follows a JSON object, which is all that from_json reads of a text.
+
+    Few texts have a brace before their last byte and are parsed once more; octets are known, characters are counted.
+    """
+    ends_at_first = F.octet_length(F.substring_index(column, "}", 1)) + 1 == F.octet_length(column)
+    pair = F.from_json(F.concat(F.lit("["), column, F.lit(",{}]")), "ARRAY<STRUCT<none: STRING>>", _OPTIONS)
+    return F.when(ends_at_first, False).otherwise(~F.size(pair).eqNullSafe(2))
 
 
 def _csv_fields(columns: list[str], aliases: dict[str, str]) -> tuple[dict[str, Column], Column]:
