@@ -318,7 +318,7 @@ def test_what_is_not_there_is_named(world: World, tmp_path: Path, flags: list[st
 def test_what_is_scored_with_a_misspelt_registry_makes_none(spark: SparkSession, tmp_path: Path) -> None:
     assert spark is not None
     with pytest.raises(DataError, match=r"^--mlflow-uri sqlite:.*, found no file "):
-        score(f"sqlite:///{tmp_path}/mlfow.db", tmp_path, tmp_path / "out")
+        score(f"sqlite:///{tmp_path}/mlfow.db", tmp_path / "in", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
