@@ -271,6 +271,10 @@ def test_a_champion_that_changed_meanwhile_stops_the_move(shelf: Shelf, gate: Ga
     with pytest.raises(DataError, match="the champion became version 3"):
         decision.promote(Settings(shelf.uri, model, ledger=str(gate.ledgers), limits=EASY), Progress(), meanwhile)
     assert shelf.aliases(model)["champion"] == "3"
+    run_id = shelf.client.get_model_version(model, "2").run_id
+    assert run_id is not None
+    card = Path(shelf.client.download_artifacts(run_id, "model_card/v2/card.md")).read_text()
+    assert "Version 2 is not promoted: what is live was moved while this was decided." in card
 
 
 def _one_label(folder: Path) -> Path:

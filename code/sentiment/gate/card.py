@@ -29,11 +29,15 @@ PLOT_TITLES = {
 
 @dataclass(frozen=True)
 class Told:
-    """The decision: whether the version is promoted, which rules a person overruled, and the reason given."""
+    """The decision: whether the version is promoted, which rules a person overruled, and the reason given.
+
+    `overtaken`: it is not, as what is live was moved while this was decided.
+    """
 
     promoted: bool
     overruled: list[str]
     reason: str
+    overtaken: bool = False
 
 
 def write(folder: Path, case: Case, findings: Findings, told: Told) -> None:
@@ -102,6 +106,8 @@ def _context(case: Case, findings: Findings, told: Told) -> dict[str, Any]:
 
 def _decision(case: Case, told: Told) -> str:
     number = case.challenger.number
+    if told.overtaken:
+        return f"Version {number} is not promoted: what is live was moved while this was decided."
     if not told.promoted:
         return f"Version {number} is not promoted."
     if told.overruled:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sentiment.gate.trial import Request, Trial
 from sentiment.gate.versions import Version
 from sentiment.jobs import DataError
 from sentiment.live.entries import PROMOTED, Entry
-from sentiment.live.ledger import Ledger, open_ledger
+from sentiment.live.ledger import ChampionChangedError, HandMovedError, Ledger, open_ledger
 from sentiment.progress import Progress
 from sentiment.registry import standing
 from sentiment.roles import CHALLENGER, CHAMPION
@@ -80,7 +81,13 @@ def promote(settings: Settings, steps: Progress, attempt: Try = fresh.run) -> Ou
         outcome.places = _write_card(client, settings, case, outcome)
     if outcome.promotes and not settings.dry_run:
         with steps.step(f"making version {challenger.number} the champion"):
-            outcome.entry = _move(ledger, settings, case, outcome)
+            try:
+                outcome.entry = _move(ledger, settings, case, outcome)
+            except (ChampionChangedError, HandMovedError):  # the card, which must be there first, says otherwise
+                outcome.promotes = False
+                with suppress(DataError):
+                    _write_card(client, settings, case, outcome, overtaken=True)
+                raise
     return outcome
 
 
@@ -133,14 +140,17 @@ def _decide(outcome: Outcome, settings: Settings) -> None:
     outcome.promotes = not failed or bool(outcome.overruled)
 
 
-def _write_card(client: MlflowClient, settings: Settings, case: Case, outcome: Outcome) -> list[str]:
+def _write_card(
+    client: MlflowClient, settings: Settings, case: Case, outcome: Outcome, overtaken: bool = False
+) -> list[str]:
     """Into the version's artifacts, unless it is a dry run, and into the folder that was asked for."""
     run_id, inside = case.challenger.run_id, f"model_card/v{case.challenger.number}"
     into_run = bool(run_id) and not settings.dry_run
     places = []
     with tempfile.TemporaryDirectory(prefix="sentiment-card-") as name:
         if into_run or settings.card:
-            told = card.Told(outcome.promotes, [verdict.rule for verdict in outcome.overruled], settings.reason)
+            overruled = [verdict.rule for verdict in outcome.overruled]
+            told = card.Told(outcome.promotes, overruled, settings.reason, overtaken)
             card.write(Path(name), case, outcome.findings, told)
         if settings.card:
             places.append(card.copy(Path(name), Path(settings.card)))
