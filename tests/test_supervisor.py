@@ -18,13 +18,18 @@ from daemons import Daemon, lives
 from services import ROOT, ServiceError, free_port, run_main
 from supervisor import Service
 
-# Listens, and has a child that outlives it and holds the port too.
+# Listens once it has a child that runs, outlives it and holds the port too.
 LISTENER = """
 import os, socket, subprocess, sys, time
 print("told", os.environ.get("ONE_ADDRESS"), flush=True)
-server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+server = socket.socket()
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind(("127.0.0.1", int(sys.argv[1])))
 os.set_inheritable(server.fileno(), True)
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], close_fds=False)
+sleeping = "import time; print(flush=True); time.sleep(300)"
+child = subprocess.Popen([sys.executable, "-c", sleeping], close_fds=False, stdout=subprocess.PIPE)
+child.stdout.readline()
+server.listen()
 time.sleep(300)
 """
 
