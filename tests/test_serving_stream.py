@@ -346,7 +346,7 @@ def test_scoring_again_gives_the_stream_s_own_predictions(spark: SparkSession, p
     }
     for kind, (location, alive) in inputs.items():
         rows = rescoring.parsed(spark, kind, location, JSON, "", 20_000)
-        again = str(place.folder / f"again-{kind}")
+        again = str(place.folder / f"again[{kind}]")
         assert rescoring.run(spark, rows, model, again, kind)["rows_out"] == alive
         if alive:
             assert audit.digest(spark, again) == place.digest(spark)

@@ -106,11 +106,12 @@ def digest(spark: SparkSession, output: str) -> str:
 
     Over source, id, text, prediction, score to 9 decimals, model_name and model_version of each row, sorted.
     """
-    if not storage.list_files(spark, storage.join(output, "date=*", "*.parquet")):
+    folder = storage.literal(output)
+    if not storage.list_files(spark, storage.join(folder, "date=*", "*.parquet")):
         raise DataError(f"--output-path {output}: want predictions, found none")
     columns: list[Column] = [F.col(name) for name in HASHED if name != "score"]
     row = F.sha2(F.to_json(F.struct(*columns, F.format_string("%.9f", "score").alias("score"))), 256)
-    rows = spark.read.parquet(output).select(row.alias("row"))
+    rows = spark.read.parquet(folder).select(row.alias("row"))
     buckets = rows.groupBy(F.substring("row", 1, 3).alias("bucket"))
     sums = buckets.agg(F.sha2(F.concat_ws("", F.sort_array(F.collect_list("row"))), 256).alias("sum"))
     total = sums.agg(F.sort_array(F.collect_list(F.struct("bucket", "sum"))).alias("all"))
