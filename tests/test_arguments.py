@@ -78,12 +78,12 @@ def test_the_tracking_server_of_the_environment_is_the_default(monkeypatch: pyte
 
 
 def test_where_ci_cd_env_names_a_registry_it_is_said_which_is_meant(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("MLFLOW_TRACKING_URI", "SENTIMENT_LOCAL_ENV"):
         monkeypatch.delenv(name, raising=False)
-    caplog.set_level("INFO", logger="sentiment")
-    monkeypatch.setattr(progress.log, "propagate", True)
+    said: list[str] = []
+    monkeypatch.setattr(progress.log, "info", lambda text, *words: said.append(text % words))
     env, here = tmp_path / "env", "sqlite:///mlflow.db"
     assert arguments.registry(None, env) == here
     env.write_text("PROJECT_ID=acme\n#MLFLOW_TRACKING_URI=http://none\n", encoding="utf-8")
@@ -98,4 +98,4 @@ def test_where_ci_cd_env_names_a_registry_it_is_said_which_is_meant(
     monkeypatch.delenv("SENTIMENT_LOCAL_ENV")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:hu/s@h@mlflow.internal:5000")
     assert arguments.registry(None, env) == "http://me:hu/s@h@mlflow.internal:5000"
-    assert caplog.messages[-2:] == [f"registry: {here}", "registry: http://mlflow.internal:5000"]
+    assert said[-2:] == [f"registry: {here}", "registry: http://mlflow.internal:5000"]

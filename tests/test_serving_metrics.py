@@ -103,7 +103,7 @@ def test_a_step_is_told_from_its_first_failure_until_it_succeeds(monkeypatch: py
     def failing_twice() -> str:
         told.append(made.health())
         if len(told) < 3:
-            raise OSError(f"failed {len(told)} times\nat http://me:secret@host/")
+            raise OSError(f"failed {len(told)} times\nat http://me:secret@host/")  # pragma: allowlist secret
         return "done"
 
     assert processor.retried("intent", lambda: "done") == processor.retried("kafka", failing_twice) == "done"
