@@ -268,6 +268,13 @@ def test_a_worker_keeps_the_live_model_and_the_one_before_it(monkeypatch: pytest
     assert list(pyfunc._WORKER_MODELS) == ["2", "3"]
 
 
+@pytest.fixture
+def untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models are loaded, but not tried, which takes seconds."""
+    monkeypatch.setattr(models, "check", lambda _spark, _model: None)
+    monkeypatch.setattr(Copies, "_numbers", lambda *_: None)
+
+
 def again(keeper: Keeper, resolve: Callable[..., str] | None = None) -> Keeper:
     """The next life of a driver on the same checkpoint."""
     registry = Registry(keeper.registry.client, keeper.registry.choice)
@@ -278,11 +285,10 @@ def again(keeper: Keeper, resolve: Callable[..., str] | None = None) -> Keeper:
     return made
 
 
+@pytest.mark.usefixtures("untried")
 def test_a_read_that_fails_costs_a_start_without_registry_no_copy(
-    spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, zoo: Zoo, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(models, "check", lambda _spark, _model: None)
-    monkeypatch.setattr(Copies, "_numbers", lambda *_: None)
     keeper = started(spark, zoo, tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         unread_description(patch)
@@ -291,11 +297,8 @@ def test_a_read_that_fails_costs_a_start_without_registry_no_copy(
     assert keeper.copies.has(NAME, "1")
 
 
-def test_a_copy_that_was_spoiled_is_fetched_again(
-    spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(models, "check", lambda _spark, _model: None)
-    monkeypatch.setattr(Copies, "_numbers", lambda *_: None)
+@pytest.mark.usefixtures("untried")
+def test_a_copy_that_was_spoiled_is_fetched_again(spark: SparkSession, zoo: Zoo, tmp_path: Path) -> None:
     keeper = started(spark, zoo, tmp_path)
     (description,) = tmp_path.glob("models/*/MLmodel")
     description.write_text("flavors: {}")

@@ -171,9 +171,8 @@ def drain(jobs: Jobs, job: Any, timeout: float, say: Say) -> str:
         waited = time.monotonic() - began
         if waited >= timeout:
             raise DeploymentError(f"job {name} is still {found} after {timeout:.0f} s; it was told to end")
-        if (
-            not cancelled and waited - asked >= ASK_AGAIN_SECONDS
-        ):  # a driver that has just begun has removed the request
+        # A driver that has just begun has removed the request.
+        if not cancelled and waited - asked >= ASK_AGAIN_SECONDS:
             objects.replace(f"{checkpoint}/{layout.DRAIN}", "{}\n")
             asked = waited
         time.sleep(LOOK_SECONDS)

@@ -137,6 +137,12 @@ def is_away(spark: SparkSession, error: Exception) -> bool:
     return failed and not any(_CONTENT.search(each.getClass().getName()) for each in chain)
 
 
+def _failure(spark: SparkSession, what: str, error: Exception) -> DataError:
+    """What an error is called: RegistryAwayError where a store is at fault, else UnfitModelError."""
+    kind = RegistryAwayError if is_away(spark, error) else UnfitModelError
+    return kind(f"{what}: {java_line(error)}")
+
+
 class Copies:
     """Copies of model versions beside the checkpoint, where driver and executors find them without the registry.
 
@@ -199,8 +205,7 @@ class Copies:
         except UnfitModelError:
             raise
         except Exception as error:
-            kind = RegistryAwayError if is_away(self.spark, error) else UnfitModelError
-            raise kind(f"version {version} cannot be loaded: {java_line(error)}") from error
+            raise _failure(self.spark, f"version {version} cannot be loaded", error) from error
         return Loaded(name, version, lambda rows: _applied(pipeline, rows), self._numbers(pipeline, version))
 
     def _numbers(self, pipeline: PipelineModel, version: str) -> Linear | None:
@@ -261,8 +266,7 @@ def check(spark: SparkSession, model: Loaded) -> None:
     except UnfitModelError:
         raise
     except Exception as error:
-        kind = RegistryAwayError if is_away(spark, error) else UnfitModelError
-        raise kind(f"version {model.version} cannot score: {java_line(error)}") from error
+        raise _failure(spark, f"version {model.version} cannot score", error) from error
     if len(rows) != len(texts):
         raise UnfitModelError(f"version {model.version} gave {len(rows)} rows for {len(texts)} texts")
     for place, text in enumerate(texts):
