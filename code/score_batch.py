@@ -15,7 +15,7 @@ except ModuleNotFoundError:
     ) from None
 from sentiment import arguments, jobs, storage
 from sentiment.progress import Progress, start_logging
-from sentiment.serving import cli, places, rescoring
+from sentiment.serving import cli, layout, places, rescoring
 from sentiment.serving.settings import CSV, FORMATS
 from sentiment.session import loading, session
 
@@ -47,7 +47,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    letters = rescoring.dead_letters(args.output_path)
+    letters = layout.dead_letters(args.output_path)
     written = {"--output-path": args.output_path, "dead letters of --output-path": letters}
     places.check_folders(args.input, written, "--input")  # else a rerun would score what this run writes
     start_logging()

@@ -11,6 +11,7 @@ from sentiment.monitoring import charts, partitions
 from sentiment.monitoring.partitions import Period
 from sentiment.monitoring.warehouse import DEAD_LETTERS, PREDICTIONS, QUERIES, Result, Value, Warehouse
 from sentiment.progress import Progress
+from sentiment.serving import layout
 
 PAGE, MARKDOWN = "report.html", "report.md"
 MOST_ROWS = 100
@@ -122,7 +123,7 @@ def make(request: Request, scratch: Path, steps: Progress, now: datetime | None 
     days = [day for day in known if day in period]
     if not _attach(house, PREDICTIONS, predictions, days, _PREDICTIONS_FLAG, scratch, steps):
         raise _nothing(predictions, period, known)
-    dead = objects.folder_at(request.dead_letters.rstrip("/") or f"{predictions}-dead-letters", _DEAD_FLAG)
+    dead = objects.folder_at(request.dead_letters.rstrip("/") or layout.dead_letters(predictions), _DEAD_FLAG)
     dead_days = _known(dead, _DEAD_FLAG, "dead letters") if request.dead_letters else partitions.dates(dead, _DEAD_FLAG)
     _attach(house, DEAD_LETTERS, dead, [day for day in dead_days if day in period], _DEAD_FLAG, scratch, steps)
     parameters: dict[str, Value] = {

@@ -7,7 +7,7 @@ import os
 from sentiment.arguments import folder, model_name, whole
 from sentiment.jobs import ArgumentsError
 from sentiment.roles import CHAMPION, STAGES
-from sentiment.serving import places
+from sentiment.serving import layout, places
 from sentiment.serving.settings import (
     AT_LEAST_ONCE,
     CSV,
@@ -154,7 +154,7 @@ def _sinks(args: argparse.Namespace) -> Sinks:
     output = args.output_path
     return Sinks(
         output=output,
-        dead_letters=args.dead_letter_path or f"{output}-dead-letters",
+        dead_letters=args.dead_letter_path or layout.dead_letters(output),
         json_output=f"{output}-json" if args.write_gcs else "",
         bootstrap=bootstrap if wants_kafka else "",
         topic=args.kafka_output_topic if args.write_kafka else "",

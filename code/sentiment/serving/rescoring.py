@@ -8,7 +8,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import storage
 from sentiment.jobs import DataError
-from sentiment.serving import files, held, parsing, scoring, sources
+from sentiment.serving import files, held, layout, parsing, scoring, sources
 from sentiment.serving.scoring import Loaded
 from sentiment.serving.settings import FILE, JSON, KAFKA, Source
 
@@ -74,11 +74,6 @@ def _written(spark: SparkSession, kind: str, location: str, date: str) -> DataFr
     return rows
 
 
-def dead_letters(output: str) -> str:
-    """The folder of the dead letters beside that of the predictions."""
-    return f"{output}-dead-letters"
-
-
 def run(spark: SparkSession, rows: DataFrame, model: Loaded, output: str, name: str) -> dict[str, float]:
     """Score rows into `<output>/date=.../` and dead letters into `<output>-dead-letters/`; gives the figures.
 
@@ -97,7 +92,7 @@ def run(spark: SparkSession, rows: DataFrame, model: Loaded, output: str, name: 
     try:
         figures = scored.figures(datetime.now(UTC))
         files.publish(spark, scored.predictions(), output, query, 0, replayed=True)
-        files.publish(spark, scored.dead_letters(), dead_letters(output), query, 0, replayed=True)
+        files.publish(spark, scored.dead_letters(), layout.dead_letters(output), query, 0, replayed=True)
     finally:
         scored.release()
     return figures
