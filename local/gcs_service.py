@@ -16,8 +16,9 @@ from supervisor import Service
 
 MODULE = "github.com/fsouza/fake-gcs-server"
 BINARY = "fake-gcs-server"
-QUICKLY = ("-gcflags=all=-l -dwarf=false", "-ldflags=-s -w")
-"""Nothing inlined, nothing for a debugger: a quarter less to compile (78 s of CPU instead of 103)."""
+QUICKLY = ("-tags=disable_grpc_modules", "-gcflags=all=-l -dwarf=false", "-ldflags=-s -w")
+"""Without the ways to Google that gRPC has within its cloud (a fifth of all packages), nothing inlined, nothing for a
+debugger: 58 s of CPU to compile instead of 103."""
 LIMIT_SECONDS = 1200
 
 
@@ -146,7 +147,7 @@ def install(folder: Path) -> None:
             return
         version = settings.text("gcs", "version")
         doing, log = f"gcs: installing {BINARY} {version}", folder.parent / "gcs-install.log"
-        print(f"{doing} (some two minutes, the first time)", file=sys.stderr, flush=True)
+        print(f"{doing} (a minute or so, the first time)", file=sys.stderr, flush=True)
         env = {**os.environ, "GOBIN": str(folder)}
         command = ["go", "install", *QUICKLY, f"{MODULE}@{version}"]
         code = run_watched(command, log, doing, LIMIT_SECONDS, cwd=folder, env=env)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from services import free_port
 
+from sentiment import jobs
 from sentiment.serving import metrics, service
 from sentiment.serving.batch import BatchProcessor
 from sentiment.serving.layout import SLOW_SECONDS
@@ -24,8 +25,8 @@ def batch(number: int, **changes: Any) -> dict[str, Any]:
 
 
 def state(**changes: Any) -> dict[str, Any]:
-    known = {"model_name": "m", "model_version": "7", "staleness": 1.0, "swaps": 0, "rejected": None, "retrying": None}
-    return {**known, **changes}
+    known = {"checkpoint": "ck", "model_name": "m", "model_version": "7", "staleness": 1.0, "swaps": 0}
+    return {**known, "rejected": None, "retrying": None, **changes}
 
 
 def reported(*batches: dict[str, Any], **changes: Any) -> list[str]:
@@ -90,6 +91,18 @@ def test_health_says_what_is_tried_again_and_is_no_longer_well_after_two_minutes
     assert f"sentiment_retrying {int(bool(seconds))}" in made.prometheus().splitlines()
 
 
+def test_a_port_is_free_or_held_by_an_older_driver_of_the_checkpoint() -> None:
+    made, port = Metrics(state), free_port()
+    metrics.check_port(port, "ck")
+    made.serve(port)
+    try:
+        metrics.check_port(port, "ck")
+        with pytest.raises(jobs.ArgumentsError, match=f"--metrics-port {port}: want a free port, found it in use"):
+            metrics.check_port(port, "another")
+    finally:
+        made.stop()
+
+
 def test_a_step_is_told_from_its_first_failure_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
     live = SimpleNamespace(name="m", version="7", linear=None)
     fake: Any = SimpleNamespace(  # checkpoint, lease and keeper
@@ -98,7 +111,7 @@ def test_a_step_is_told_from_its_first_failure_until_it_succeeds(monkeypatch: py
     serving = Serving(Source(FILE), Sinks("out", "dead"), ModelChoice("uri", "m"), "checkpoint")
     processor = BatchProcessor(serving, {}, fake, fake, fake, print, print)
     monkeypatch.setattr(processor.stopping, "wait", lambda _: None)
-    made, told = Metrics(lambda: service._state(fake, processor)), []
+    made, told = Metrics(lambda: service._state("checkpoint", fake, processor)), []
 
     def failing_twice() -> str:
         told.append(made.health())

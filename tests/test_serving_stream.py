@@ -1,6 +1,7 @@
 """A stream over files, start to end: every row once, every row with its model, and the same again on a replay."""
 
 import json
+import socket
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -291,6 +292,14 @@ def test_an_output_topic_that_is_not_there_leaves_the_checkpoint_as_it_was(spark
     assert not place.checkpoint.exists()
 
 
+def test_a_metrics_port_that_something_else_holds_displaces_nobody(spark: SparkSession, place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:  # takes the question, and does not answer
+        port = other.getsockname()[1]
+        with pytest.raises(jobs.ArgumentsError, match=f"--metrics-port {port}: want a free port"):
+            service.serve(spark, place.serving(metrics_port=port))
+    assert not (place.checkpoint / "epochs").exists()
+
+
 @pytest.mark.parametrize(
     ("model", "named"),
     [
@@ -350,6 +359,21 @@ def test_scoring_again_gives_the_stream_s_own_predictions(spark: SparkSession, p
         assert rescoring.run(spark, rows, model, again, kind)["rows_out"] == alive
         if alive:
             assert audit.digest(spark, again) == place.digest(spark)
+
+
+def test_predictions_that_turn_out_to_be_damaged_are_named(spark: SparkSession, place: Place) -> None:
+    place.write("a.json", tweets(0, 10))
+    service.serve(spark, place.serving())
+    model = models.Copies(spark, str(place.checkpoint), place.serving().model).load(NAME, "1", "spark")
+    (file,) = place.output.glob("date=*/*.parquet")
+    content = file.read_bytes()
+    file.write_bytes(content[:4] + bytes(200) + content[204:])  # what Spark reads first, the end, is whole
+    file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
+    rows = rescoring.parsed(spark, rescoring.PREDICTIONS, str(place.output), JSON, "", 20_000)
+    again = place.folder / "again"
+    with pytest.raises(jobs.DataError, match=f"^scoring its input with version 1: .*{file.name}"):
+        rescoring.run(spark, rows, model, str(again), "its input ")
+    assert not list(again.rglob("*.parquet"))
 
 
 def test_the_audit_finds_what_is_lost_and_what_is_doubled(spark: SparkSession, place: Place) -> None:

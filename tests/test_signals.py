@@ -104,11 +104,26 @@ def test_a_session_leaves_interruptions_to_the_job(spark: SparkSession) -> None:
     assert not getattr(signal.getsignal(signal.SIGINT), "__module__", "").startswith("pyspark")
 
 
-def test_a_signal_while_spark_starts_leaves_no_jvm(tmp_path: Path) -> None:
-    code = "from sentiment import jobs, session; jobs.run(lambda: session.session('starts'))"
+def job(main: str, folder: Path) -> "subprocess.Popen[bytes]":
+    """A process with a JVM of its own that runs an expression as a job."""
+    code = f"from sentiment import jobs, progress, session; jobs.run(lambda: {main})"
     env = {key: given for key, given in os.environ.items() if not key.startswith(("PYSPARK_GATEWAY", "SPARK_ENV"))}
     env["PYTHONPATH"] = str(package.CODE)
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=env, stderr=subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=env, stderr=subprocess.PIPE)
+
+
+def test_a_jvm_that_was_killed_is_told_as_that(tmp_path: Path) -> None:
+    work = "progress.start_logging(), session.session('killed')._sc._gateway.proc.kill(), session.session('').range(3)"
+    process = job(f"[{work}]", tmp_path)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"Traceback" not in err
+    told = b"-c: error: want Spark's JVM to run, found that it ended: killed by SIGKILL; out of memory?"
+    assert err.splitlines()[-1].startswith(told)
+
+
+def test_a_signal_while_spark_starts_leaves_no_jvm(tmp_path: Path) -> None:
+    process = job("session.session('starts')", tmp_path)
     begun: list[psutil.Process] = []
     while not begun and process.poll() is None:
         begun = psutil.Process(process.pid).children(recursive=True)

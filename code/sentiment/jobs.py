@@ -1,11 +1,16 @@
 """How every job script ends: one line for a user's mistake, and the right exit code."""
 
 import re
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from sentiment import signals
+
+JVM_SECONDS = 0.3
+"""How long after an error Spark's JVM has to end, if its end was the reason."""
 
 
 class ArgumentsError(Exception):
@@ -40,12 +45,31 @@ def run(main: Callable[[], None]) -> None:
     try:
         with signals.raised():
             main()
-    except (ArgumentsError, DataError) as error:
-        print(f"{script}: error: {error}", file=sys.stderr, flush=True)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        told: Exception = DataError(jvm) if (jvm := _end_of_jvm()) else error
+        if not isinstance(told, ArgumentsError | DataError):
+            raise
+        print(f"{script}: error: {told}", file=sys.stderr, flush=True)
+        sys.exit(told.exit_code)
     except signals.EndedBySignalError as ended:
         print(f"{script}: {ended}", file=sys.stderr, flush=True)
         sys.exit(ended.exit_code)
     except KeyboardInterrupt:
         print(f"{script}: interrupted", file=sys.stderr, flush=True)
         sys.exit(130)
+
+
+def _end_of_jvm() -> str:
+    """How the JVM that this process has started came to an end; empty: it lives, or another has started it.
+
+    Whatever was asked of it meanwhile tells of a connection that was refused.
+    """
+    process = getattr(getattr(signals.spark_context(), "_gateway", None), "proc", None)
+    try:
+        code = process.wait(JVM_SECONDS) if process is not None else None
+    except subprocess.TimeoutExpired:
+        return ""
+    if code is None:
+        return ""
+    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    return f"want Spark's JVM to run, found that it ended: {how}; out of memory? (SENTIMENT_DRIVER_MEMORY is its heap)"

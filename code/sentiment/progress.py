@@ -70,12 +70,12 @@ def start_logging(file: Path | None = None) -> None:
     os.environ["MLFLOW_LOGGING_LEVEL"] = "ERROR"  # an MLflow that is loaded later sets its loggers up by this
     for chatty in ("alembic", "mlflow", "py4j", "matplotlib", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.ERROR)
-    logging.getLogger().addFilter(_is_no_interruption)
+    logging.getLogger().addFilter(_is_not_raised_too)
 
 
-def _is_no_interruption(record: logging.LogRecord) -> bool:
-    """Py4J tells the root logger, with a stack trace, that somebody ended the job."""
-    return record.msg != "KeyboardInterrupt while sending command."
+def _is_not_raised_too(record: logging.LogRecord) -> bool:
+    """Py4J tells the root logger, with a stack trace, that somebody ended the job or the JVM, and raises it as well."""
+    return record.msg not in ("KeyboardInterrupt while sending command.", "Exception while sending command.")
 
 
 @contextmanager

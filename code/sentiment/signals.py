@@ -126,7 +126,7 @@ def _leave_spark() -> None:
     cancelling = threading.Thread(target=_cancel_spark_jobs, daemon=True)
     cancelling.start()
     cancelling.join(CANCEL_SECONDS)
-    context = _spark_context()
+    context = spark_context()
     # Without pinned threads (PYSPARK_PIN_THREAD) connections belong to nobody.
     ours = context and getattr(context._gateway._gateway_client, "get_thread_connection", lambda: None)()
     if ours is not None:
@@ -135,12 +135,12 @@ def _leave_spark() -> None:
 
 def _cancel_spark_jobs() -> None:
     with contextlib.suppress(Exception):  # a JVM that had the signal too is gone
-        context = _spark_context()
+        context = spark_context()
         if context is not None:
             context.cancelAllJobs()
 
 
-def _spark_context() -> Any:
+def spark_context() -> Any:
     """The one that runs; a job that has not loaded all of pyspark has none."""
     return getattr(getattr(sys.modules.get("pyspark"), "SparkContext", None), "_active_spark_context", None)
 

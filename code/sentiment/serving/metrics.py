@@ -6,8 +6,10 @@ never time of the stream.
 
 import json
 import queue
+import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +25,7 @@ from sentiment.tracking import brief
 
 MLFLOW_SECONDS = 60.0
 WAITING_BATCHES = 1_000
+HOLDER_SECONDS = 3.0
 
 _HELP = {
     "batches_total": "batches completed by this driver",
@@ -46,8 +49,8 @@ class Metrics:
     """Figures of the running stream.
 
     Args:
-        state: gives what is true at the moment: model_name, model_version, staleness, swaps, rejected, retrying (the
-            fields of batch.Trouble, or None).
+        state: gives what is true at the moment: checkpoint, model_name, model_version, staleness, swaps, rejected,
+            retrying (the fields of batch.Trouble, or None).
     """
 
     def __init__(self, state: Callable[[], dict[str, Any]]) -> None:
@@ -145,7 +148,7 @@ class Metrics:
         try:
             self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         except OSError as error:
-            raise ArgumentsError(f"--metrics-port {port}: want a free port, found it in use ({error})") from error
+            raise _taken(port, error) from error
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
 
     def log_to_mlflow(self, client: MlflowClient, tags: dict[str, str]) -> None:
@@ -178,6 +181,29 @@ class Metrics:
                 log.warning("MLflow took no figures: %s", brief(error))
             if ended:
                 return
+
+
+def check_port(port: int, checkpoint: str) -> None:
+    """Raise ArgumentsError where the port is taken, unless by a driver of this checkpoint, which will make room."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        if _stream_at(port) != checkpoint:
+            raise _taken(port, error) from error
+
+
+def _stream_at(port: int) -> str:
+    """The checkpoint of the driver that answers there; empty where nothing or something else does."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"http://127.0.0.1:{port}/health", timeout=HOLDER_SECONDS) as answer:
+            return str(json.load(answer)["checkpoint"])
+    except Exception:  # noqa: BLE001  whatever does not answer as a driver does is none
+        return ""
+
+
+def _taken(port: int, error: OSError) -> ArgumentsError:
+    return ArgumentsError(f"--metrics-port {port}: want a free port, found it in use ({error})")
 
 
 def _steps(batch: dict[str, Any]) -> dict[str, float]:

@@ -85,14 +85,19 @@ def run(spark: SparkSession, rows: DataFrame, model: Loaded, output: str, name: 
         model: what scores.
         output: folder of the predictions.
         name: what was read; with the model it makes the query_id.
+
+    Raises:
+        DataError: something of the input cannot be read or scored, or the output not be written.
     """
     words = f"{name}\n{model.name}\n{model.version}"
     query = f"{hashlib.sha256(words.encode()).hexdigest()[:8]}-score-batch"
     scored = held.InExecutors(scoring.score(rows, model, 0, query))
     try:
-        figures = scored.figures(datetime.now(UTC))
-        files.publish(spark, scored.predictions(), output, query, 0, replayed=True)
-        files.publish(spark, scored.dead_letters(), layout.dead_letters(output), query, 0, replayed=True)
+        with storage.telling(f"scoring {name.strip()} with version {model.version}"):
+            figures = scored.figures(datetime.now(UTC))
+        with storage.telling(f"--output-path {output}"):
+            files.publish(spark, scored.predictions(), output, query, 0, replayed=True)
+            files.publish(spark, scored.dead_letters(), layout.dead_letters(output), query, 0, replayed=True)
     finally:
         scored.release()
     return figures

@@ -14,11 +14,10 @@ from sentiment import signals, storage, tracking
 from sentiment.jobs import ArgumentsError, DataError
 from sentiment.pausing import pause
 from sentiment.progress import log
-from sentiment.serving import kafka, parsing, sources
+from sentiment.serving import kafka, metrics, parsing, sources
 from sentiment.serving.batch import BatchProcessor, output_topics
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
 from sentiment.serving.lease import Lease, LeaseLostError
-from sentiment.serving.metrics import Metrics
 from sentiment.serving.models import Copies, Registry
 from sentiment.serving.settings import FILE, Serving
 from sentiment.serving.swap import Keeper
@@ -44,6 +43,8 @@ def serve(spark: SparkSession, serving: Serving) -> None:
     with signals.remembered() as asked:
         checkpoint = Checkpoint(spark, serving.checkpoint)
         _check_source(spark, serving)
+        if serving.metrics_port:
+            metrics.check_port(serving.metrics_port, serving.checkpoint)
         topics = output_topics(serving.sinks)  # before the checkpoint is bound to them, or an older driver displaced
         checkpoint.check_settings(serving.identity())
         lease = Lease(spark, serving.checkpoint)
@@ -74,19 +75,19 @@ def _run(
     client: MlflowClient,
     asked: signals.Remembered,
 ) -> None:
-    metrics = Metrics(lambda: _state(keeper, processor))
-    processor = BatchProcessor(serving, topics, checkpoint, lease, keeper, metrics.report, pause)
+    figures = metrics.Metrics(lambda: _state(serving.checkpoint, keeper, processor))
+    processor = BatchProcessor(serving, topics, checkpoint, lease, keeper, figures.report, pause)
     if serving.metrics_port:
-        metrics.serve(serving.metrics_port)
+        figures.serve(serving.metrics_port)
     tags = {"checkpoint": serving.checkpoint, "model_name": serving.model.name}
-    metrics.log_to_mlflow(client, tags)
+    figures.log_to_mlflow(client, tags)
     query = _started(spark, serving, processor)
     log.info("the stream runs: query %s, checkpoint %s", query.id, serving.checkpoint)
     try:
         _watch(query, processor, checkpoint, lease, asked)
     finally:
         processor.stopping.set()
-        metrics.stop()
+        figures.stop()
 
 
 def _started(spark: SparkSession, serving: Serving, processor: BatchProcessor) -> StreamingQuery:
@@ -181,9 +182,10 @@ def _wanted_copies(checkpoint: Checkpoint, keeper: Keeper) -> set[tuple[str, str
     return wanted
 
 
-def _state(keeper: Keeper, processor: BatchProcessor) -> dict[str, Any]:
+def _state(checkpoint: str, keeper: Keeper, processor: BatchProcessor) -> dict[str, Any]:
     trouble = processor.trouble
     return {
+        "checkpoint": checkpoint,
         "model_name": keeper.live.name,
         "model_version": keeper.live.version,
         "staleness": round(keeper.staleness, 1),
