@@ -38,7 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     with steps.step("starting Spark"):
         spark = session("preprocess")
     files = raw_tweets.find_files(spark, args.input)
-    with steps.step(f"reading {len(files)} file(s) of {args.input}"), storage.telling(f"--input {args.input}"):
+    reading = storage.reading(spark, f"--input {args.input}", files)
+    with steps.step(f"reading {len(files)} file(s) of {args.input}"), reading:
         assessed = cleaning.assess(raw_tweets.read(spark, files)).persist()
         figures = cleaning.report(assessed)
     storage.write_json(spark, storage.join(args.output, datasets.REPORT), {**figures, "files": files})

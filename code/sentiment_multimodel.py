@@ -40,7 +40,8 @@ def main(argv: list[str] | None = None) -> None:
         from sentiment import experiment
 
         files = raw_tweets.find_files(spark, args.input)
-        with steps.step(f"reading {len(files)} file(s) of {args.input}"), storage.telling(f"--input {args.input}"):
+        reading = storage.reading(spark, f"--input {args.input}", files)
+        with steps.step(f"reading {len(files)} file(s) of {args.input}"), reading:
             assessed = cleaning.assess(raw_tweets.read(spark, files)).persist()
             cleaning.check(cleaning.report(assessed), arguments.contract(args), args.input)
         chosen = splits.thinned(cleaning.clean(assessed), args.sample_fraction, args.max_rows, args.seed)

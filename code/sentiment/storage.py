@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import pyspark
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment.jobs import DataError, one_line
 from sentiment.objects import write_whole_locally
@@ -29,6 +31,23 @@ def telling(task: str) -> Iterator[None]:
         yield
     except (Py4JJavaError, PySparkException, OSError) as error:
         raise DataError(f"{task}: {first_line(error)}") from error
+
+
+@contextmanager
+def reading(spark: SparkSession, task: str, files: list[str]) -> Iterator[None]:
+    """As `telling`, where Spark reads files of lines: of several the one that cannot be read is named.
+
+    Spark 4 names it; under Spark 3.5 each is read by itself then.
+    """
+    try:
+        with telling(task):
+            yield
+    except DataError as error:
+        if error.__cause__ is not None and len(files) > 1 and pyspark.__version__ < "4":
+            for file in files:
+                with telling(f"{task}: {file}"):
+                    spark.read.text(literal(file)).agg(F.max(F.octet_length("value"))).collect()
+        raise
 
 
 def join(base: str, *parts: str) -> str:

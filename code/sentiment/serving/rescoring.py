@@ -54,8 +54,10 @@ def parsed(spark: SparkSession, kind: str, location: str, file_format: str, date
 
 
 def _of_files(spark: SparkSession, source: Source, max_chars: int) -> DataFrame:
-    batch = sources.files(spark, sources.list_inputs(spark, source.path))
-    paths = [row[0] for row in batch.select("file_path").distinct().collect()]
+    inputs = sources.list_inputs(spark, source.path)
+    batch = sources.files(spark, inputs)
+    with storage.reading(spark, f"--input {source.path}", inputs):
+        paths = [row[0] for row in batch.select("file_path").distinct().collect()]
     first_lines = sources.headers(spark, source, paths)
     messages = sources.messages(batch, source, first_lines)
     return parsing.parse(messages, source, max_chars, first_lines)
