@@ -14,7 +14,7 @@ except ModuleNotFoundError:
     raise SystemExit("rollback-model.py: the package 'sentiment' is missing: want it in code/ beside ci-cd/") from None
 from sentiment import arguments, jobs, progress, tracking
 from sentiment.jobs import DataError
-from sentiment.live.entries import ROLLED_BACK, named
+from sentiment.live.entries import ROLLED_BACK, Entry, named
 from sentiment.live.ledger import Ledger, open_ledger
 from sentiment.roles import PREVIOUS
 
@@ -51,24 +51,26 @@ def main(argv: list[str] | None = None) -> None:
     ledger = open_ledger(tracking.connect(args.mlflow_uri, make=False), args.model_name, args.ledger)
     ledger.live()  # of a model that is not there nothing is to be written
     live = ledger.settle(record=not args.dry_run)
-    to = choose(ledger, live, args.to)
-    previous = ledger.before(to)
+    known = ledger.foreseen() if args.dry_run else ledger.entries()
+    to = choose(ledger, known, live, args.to)
+    previous = ledger.before(to, known=known)
     if args.dry_run:
         print(f"{args.model_name}: would move from {named(live)} to version {to}; previous: {named(previous)}")
         return
-    entry = ledger.move(ROLLED_BACK, to, live=live, previous=previous, reason=args.reason, evidence={})
+    entry = ledger.move(ROLLED_BACK, to, live=live, seen=len(known), previous=previous, reason=args.reason, evidence={})
     print(f"{args.model_name}: moved from {named(live)} to version {to} (entry {entry.number})")
     print(f"alias {PREVIOUS}: {named(entry.previous)}")
     print("running streams follow within their --reload-interval-seconds")
 
 
-def choose(ledger: Ledger, live: str | None, wanted: str) -> str:
+def choose(ledger: Ledger, known: list[Entry], live: str | None, wanted: str) -> str:
     """The version to go back to; DataError unless it was live before, is not live now and is still there."""
-    known = ledger.entries()
-    to = known[-1].previous if wanted == PREVIOUS and known else wanted
-    if wanted == PREVIOUS and live and to not in (None, PREVIOUS) and not ledger.aliases.exists(to):
-        to = ledger.before(live) or to  # further back than what is gone
-    if to is None or to == PREVIOUS:
+    to: str | None = wanted
+    if wanted == PREVIOUS:
+        to = known[-1].previous if known else None
+        if not ledger.aliases.exists(to):
+            to = ledger.before(live, known=known) or to  # further back than what is gone
+    if to is None:
         raise DataError(
             f"--to {PREVIOUS}: want a version of {ledger.model} that was live before {named(live)}, found none"
         )

@@ -6,6 +6,8 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from functools import lru_cache
@@ -18,7 +20,8 @@ from mlflow.tracking import MlflowClient
 
 from sentiment import progress, tracking
 from sentiment.jobs import DataError
-from sentiment.live.entries import PROMOTED, ROLLED_BACK
+from sentiment.live import claims
+from sentiment.live.entries import PROMOTED, ROLLED_BACK, Entry
 from sentiment.live.ledger import ChampionChangedError, Ledger
 from sentiment.pausing import PAUSE_VARIABLE
 
@@ -85,14 +88,32 @@ def script(name: str) -> ModuleType:
 
 def promote(ledger: Ledger, version: str, reason: str = "better") -> None:
     """Make a version live, as the gate does."""
-    live = ledger.settle()
-    ledger.move(PROMOTED, version, live=live, previous=live, reason=reason, evidence={})
+    live, seen = ledger.settle(), len(ledger.entries())
+    ledger.move(PROMOTED, version, live=live, seen=seen, previous=live, reason=reason, evidence={})
 
 
 def roll_back(ledger: Ledger, version: str, reason: str = "worse") -> None:
     """Make an earlier version live, as rollback-model.py does."""
-    live = ledger.settle()
-    ledger.move(ROLLED_BACK, version, live=live, previous=ledger.before(version), reason=reason, evidence={})
+    live, seen = ledger.settle(), len(ledger.entries())
+    ledger.move(ROLLED_BACK, version, live=live, seen=seen, previous=ledger.before(version), reason=reason, evidence={})
+
+
+def leave_open(place: Place, to: str, owner: dict[str, object]) -> Entry:
+    """A claim whose owner did not come to move the aliases."""
+    mine = place.ledger()
+    live = mine.settle()
+    number = mine.records.last_number()
+    entry = mine._next(number, PROMOTED, live, to, live, "left open", {})
+    claimed = Entry(**{**entry.__dict__, "owner": owner})
+    assert mine.records.claim(claimed)
+    return claimed
+
+
+def dead_owner() -> dict[str, object]:
+    """A process of this host that has ended."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return {**claims.owner("dead"), "pid": ended.pid}
 
 
 def keep_moving(folder: str, seed: int, log: str, pause: str = "") -> None:
@@ -131,6 +152,6 @@ def move_frozen(folder: str, version: str, log: str, hold_seconds: float) -> Non
     progress.start_logging(Path(log))
     place = Place(Path(folder))
     frozen = FrozenClient(place.uri, place.uri)
-    live = place.ledger().settle()
+    live, seen = place.ledger().settle(), len(place.ledger().entries())
     ledger = Ledger(frozen, MODEL, place.location, hold_seconds=hold_seconds)
-    ledger.move(PROMOTED, version, live=live, previous=live, reason="slow", evidence={})
+    ledger.move(PROMOTED, version, live=live, seen=seen, previous=live, reason="slow", evidence={})

@@ -245,7 +245,7 @@ def test_one_that_was_rolled_back_from_is_named_with_its_entry(shelf: Shelf, gat
     model = shelf.stand("good")
     gate(model)
     ledger = open_ledger(shelf.client, model, str(gate.ledgers))
-    ledger.move("rolled-back", "1", live="2", previous=None, reason="angry customers", evidence={})
+    ledger.move("rolled-back", "1", live="2", seen=2, previous=None, reason="angry customers", evidence={})
     outcome = gate(model)
     assert failed(outcome) == {"rolled-back": "version 2 was rolled back from (entry 3: angry customers)"}
 
@@ -265,7 +265,7 @@ def test_a_champion_that_changed_meanwhile_stops_the_move(shelf: Shelf, gate: Ga
     def meanwhile(request: Request, seconds: int) -> Trial:
         made = attempt(request, seconds)
         ledger = open_ledger(shelf.client, model, str(gate.ledgers))
-        ledger.move("promoted", third, live="1", previous="1", reason="faster", evidence={})
+        ledger.move("promoted", third, live="1", seen=1, previous="1", reason="faster", evidence={})
         return made
 
     with pytest.raises(DataError, match="the champion became version 3"):
@@ -275,6 +275,34 @@ def test_a_champion_that_changed_meanwhile_stops_the_move(shelf: Shelf, gate: Ga
     assert run_id is not None
     card = Path(shelf.client.download_artifacts(run_id, "model_card/v2/card.md")).read_text()
     assert "Version 2 is not promoted: what is live was moved while this was decided." in card
+
+
+def test_one_that_was_promoted_and_rolled_back_meanwhile_stays_out(shelf: Shelf, gate: Gate) -> None:
+    model = shelf.stand("good")
+    attempt = gate.attempt
+
+    def meanwhile(request: Request, seconds: int) -> Trial:
+        made = attempt(request, seconds)
+        ledger = open_ledger(shelf.client, model, str(gate.ledgers))
+        ledger.move("promoted", "2", live="1", seen=1, previous="1", reason="every rule passed", evidence={})
+        ledger.move("rolled-back", "1", live="2", seen=2, previous=None, reason="angry customers", evidence={})
+        return made
+
+    with pytest.raises(DataError, match="the ledger went on from entry 1 to entry 3"):
+        decision.promote(Settings(shelf.uri, model, ledger=str(gate.ledgers), limits=EASY), Progress(), meanwhile)
+    assert shelf.aliases(model)["champion"] == "1"
+
+
+def test_where_the_champion_was_deleted_a_rollback_still_finds_the_one_before_it(shelf: Shelf, gate: Gate) -> None:
+    model = shelf.stand("good")
+    gate(model)
+    shelf.client.delete_model_version(model, "2")
+    third = shelf.add(model, "good")
+    with pytest.raises(DataError, match="no version is live, entry 2 says version 2"):
+        gate(model, version=third)
+    gate(model, version=third)
+    assert gate.entries(model)[-1].previous == "1"
+    assert shelf.aliases(model)["previous"] == "1"
 
 
 def _one_label(folder: Path) -> Path:

@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pathlib import Path
 import ledger_worker
 import pytest
 import train_and_log
-from ledger_worker import MODEL, Place, promote, roll_back
+from ledger_worker import MODEL, Place, dead_owner, leave_open, promote, roll_back
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
@@ -40,23 +39,6 @@ def place(tmp_path: Path) -> Place:
 
 def steps(found: Ledger) -> list[tuple[str, str | None, str | None]]:
     return [(entry.action, entry.from_version, entry.to_version) for entry in found.entries()]
-
-
-def leave_open(place: Place, to: str, owner: dict[str, object]) -> Entry:
-    """A claim whose owner did not come to move the aliases."""
-    mine = place.ledger()
-    live = mine.settle()
-    number = mine.records.last_number()
-    entry = mine._next(number, PROMOTED, live, to, live, "left open", {})
-    claimed = Entry(**{**entry.__dict__, "owner": owner})
-    assert mine.records.claim(claimed)
-    return claimed
-
-
-def dead_owner() -> dict[str, object]:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    return {**claims.owner("dead"), "pid": ended.pid}
 
 
 def far_owner() -> dict[str, object]:
@@ -83,7 +65,9 @@ def test_training_does_not_crown_a_version_where_the_champion_was_taken_away(pla
 def test_a_move_sets_aliases_and_stages_and_says_who_and_why(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTIMENT_ACTOR", "anna")
     kept = place.started("1")
-    entry = kept.move(PROMOTED, "2", live="1", previous="1", reason="better", evidence={"figures": {"x": float("nan")}})
+    entry = kept.move(
+        PROMOTED, "2", live="1", seen=1, previous="1", reason="better", evidence={"figures": {"x": float("nan")}}
+    )
     assert place.aliases() == {"champion": "2", "previous": "1"}
     stages = {int(version.version): version.current_stage for version in place.client.search_model_versions("")}
     assert (stages[1], stages[2], stages[3]) == ("Archived", "Production", "None")
@@ -118,9 +102,28 @@ def test_a_decision_about_another_champion_moves_nothing(place: Place) -> None:
     kept = place.started("1")
     place.started("2")
     with pytest.raises(ChampionChangedError, match="became version 2 while this was decided for version 1: run again"):
-        kept.move(PROMOTED, "3", live="1", previous="1", reason="late", evidence={})
+        kept.move(PROMOTED, "3", live="1", seen=1, previous="1", reason="late", evidence={})
     assert place.aliases()["champion"] == "2"
     assert len(kept.entries()) == 2
+
+
+def test_a_decision_that_the_ledger_went_past_moves_nothing_although_the_same_version_is_live(place: Place) -> None:
+    kept = place.started("1")
+    other = place.started("2")
+    roll_back(other, "1", "bad on links")
+    with pytest.raises(ChampionChangedError, match="went on from entry 1 to entry 3 while this was decided: run again"):
+        kept.move(PROMOTED, "2", live="1", seen=1, previous="1", reason="late", evidence={})
+    assert place.aliases() == {"champion": "1"}
+    assert len(kept.entries()) == 3
+
+
+def test_an_entry_that_is_only_completed_meanwhile_changes_no_decision(place: Place) -> None:
+    place.started("1")
+    leave_open(place, "2", dead_owner())
+    kept = place.ledger()
+    assert (kept.settle(record=False), len(kept.entries())) == ("2", 2)
+    kept.move(PROMOTED, "3", live="2", seen=2, previous="2", reason="better", evidence={})
+    assert place.aliases() == {"champion": "3", "previous": "2"}
 
 
 def test_of_two_that_decide_at_once_one_moves(tmp_path: Path) -> None:
@@ -129,7 +132,7 @@ def test_of_two_that_decide_at_once_one_moves(tmp_path: Path) -> None:
 
     def move(each: Place) -> bool:
         try:
-            each.ledger().move(PROMOTED, "2", live="1", previous="1", reason="race", evidence={})
+            each.ledger().move(PROMOTED, "2", live="1", seen=1, previous="1", reason="race", evidence={})
         except ChampionChangedError:
             return False
         return True
@@ -180,7 +183,7 @@ def test_an_alias_moved_by_hand_is_found_recorded_and_told_once(place: Place) ->
         kept.settle(record=False)
     assert len(kept.entries()) == 2
     with pytest.raises(HandMovedError, match=f"{told}; recorded as entry 3; run again to decide"):
-        kept.move(PROMOTED, "3", live="2", previous="2", reason="better", evidence={})
+        kept.move(PROMOTED, "3", live="2", seen=2, previous="2", reason="better", evidence={})
     assert kept.settle() == "4"
     last = kept.entries()[-1]
     assert (last.action, last.from_version, last.to_version, last.previous) == (FOUND, "2", "4", "2")
@@ -238,7 +241,7 @@ def test_a_version_that_is_not_there_moves_nothing(place: Place) -> None:
     kept = place.started("1")
     for version in ("99", "abc"):
         with pytest.raises(DataError, match=f"want version {version} in the registry, found none"):
-            kept.move(PROMOTED, version, live="1", previous="1", reason="x", evidence={})
+            kept.move(PROMOTED, version, live="1", seen=1, previous="1", reason="x", evidence={})
     assert len(kept.entries()) == 1
 
 
@@ -313,7 +316,7 @@ def test_a_registry_slower_than_a_claim_lasts_moves_nothing_more(place: Place) -
     with pytest.raises(
         DataError, match=r"entry 2 \(promoted, version 1 to version 2\) is open; the next call completes"
     ):
-        slow.move(PROMOTED, "2", live="1", previous="1", reason="x", evidence={})
+        slow.move(PROMOTED, "2", live="1", seen=1, previous="1", reason="x", evidence={})
     assert place.aliases() == {"champion": "2"}
     assert slow.pending()
     slow.mover.clock = slow.clock = time.monotonic
@@ -351,6 +354,14 @@ def test_the_version_before_is_the_newest_that_is_still_there(place: Place) -> N
     assert kept.before("3") == "1"
     roll_back(kept, "3")
     assert place.aliases() == {"champion": "3", "previous": "1"}
+
+
+def test_what_a_promotion_comes_after_is_known_where_nothing_is_live(place: Place) -> None:
+    kept = place.started("1", "2")
+    place.client.delete_model_version(MODEL, "2")
+    with pytest.raises(HandMovedError):
+        kept.settle()
+    assert (kept.settle(), kept.before("3", PROMOTED), kept.before(None)) == (None, "1", "1")
 
 
 PAUSES = ["ledger-claim", "ledger-champion", "ledger-previous", "ledger-done"]

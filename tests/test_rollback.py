@@ -7,10 +7,11 @@ from pathlib import Path
 
 import document_commands
 import pytest
-from ledger_worker import MODEL, Place, script
+from ledger_worker import MODEL, Place, dead_owner, leave_open, script
 
 from sentiment.jobs import ArgumentsError, DataError
 from sentiment.live.entries import ROLLED_BACK
+from sentiment.live.ledger import HandMovedError
 
 SCRIPT = document_commands.ROOT / "ci-cd" / "rollback-model.py"
 
@@ -96,6 +97,52 @@ def test_a_rollback_passes_over_what_is_gone(place: Place) -> None:
     place.started("1", "2", "3")
     place.client.delete_model_version(MODEL, "2")
     roll_back(place)
+    assert place.aliases() == {"champion": "1"}
+
+
+def settled(place: Place) -> None:
+    """What was done by hand stands in the ledger."""
+    with pytest.raises(HandMovedError):
+        place.ledger().settle()
+
+
+def test_a_rollback_goes_past_a_champion_that_was_deleted_while_nothing_was_live(place: Place) -> None:
+    place.started("1", "2")
+    place.client.delete_model_version(MODEL, "2")
+    settled(place)
+    place.started("3")  # after nothing: its entry names no previous version
+    roll_back(place)
+    assert place.aliases() == {"champion": "1"}
+
+
+def test_where_nothing_is_live_a_rollback_passes_over_what_is_gone_too(place: Place) -> None:
+    place.started("1", "2", "3")
+    place.client.delete_model_version(MODEL, "3")
+    settled(place)
+    place.client.delete_model_version(MODEL, "2")  # which that entry calls the previous one
+    roll_back(place)
+    assert place.aliases() == {"champion": "1"}
+
+
+@pytest.mark.parametrize("to", ["previous", "1"])
+@pytest.mark.parametrize("before", ["set by hand, no ledger yet", "left open, then gone"])
+def test_a_dry_run_says_what_the_command_then_does(
+    place: Place, capsys: pytest.CaptureFixture[str], before: str, to: str
+) -> None:
+    if before == "left open, then gone":
+        place.started("1", "2")
+        leave_open(place, "3", dead_owner())
+        place.client.delete_model_version(MODEL, "3")
+    else:
+        place.client.set_registered_model_alias(MODEL, "champion", "2")
+        place.client.set_registered_model_alias(MODEL, "previous", "1")
+    entries = len(place.ledger().entries())
+    roll_back(place, "--to", to, "--dry-run")
+    told = f"{MODEL}: would move from version 2 to version 1; previous: no version\n"
+    assert capsys.readouterr().out == told
+    assert len(place.ledger().entries()) == entries
+    roll_back(place, "--to", to)
+    assert capsys.readouterr().out.startswith(f"{MODEL}: moved from version 2 to version 1 ")
     assert place.aliases() == {"champion": "1"}
 
 

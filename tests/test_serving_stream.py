@@ -156,7 +156,7 @@ def test_the_ledger_explains_every_row_of_a_stream_that_followed_it(spark: Spark
     for number, (action, version) in enumerate([(FOUND, "1"), (PROMOTED, "2"), (ROLLED_BACK, "1")]):
         if number:
             before = live.live()
-            live.move(action, version, live=before, previous=before, reason="a test", evidence={})
+            live.move(action, version, live=before, seen=number, previous=before, reason="a test", evidence={})
         place.write(f"{number}.json", tweets(20 * number, 20))
         service.serve(spark, place.serving())
     rows = spark.read.parquet(str(place.output)).select("batch_id", "model_version").distinct().collect()

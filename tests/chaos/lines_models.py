@@ -81,7 +81,7 @@ def promoted(place: Place) -> None:
     stream = place.running(max_offsets_per_trigger=UNDER_LOAD)
     place.await_batch(stream, 0)
     with place.load(60):
-        live.move(PROMOTED, "2", live="1", previous="1", reason="a chaos line", evidence={})
+        live.move(PROMOTED, "2", live="1", seen=1, previous="1", reason="a chaos line", evidence={})
         stream.wait_for("version 1 for version 2", 60)
         place.await_rows(stream, place.rows_done() + 50, 60)
         _tool(place, "rollback-model.py", "--reason", "a chaos line")

@@ -172,7 +172,8 @@ def _move(ledger: Ledger, settings: Settings, case: Case, outcome: Outcome) -> E
         PROMOTED,
         outcome.challenger,
         live=outcome.champion,
-        previous=outcome.champion,
+        seen=len(case.entries),
+        previous=ledger.before(outcome.challenger, PROMOTED, case.entries),
         reason=reason,
         evidence=_evidence(case, outcome),
     )

@@ -48,7 +48,7 @@ class HandMovedError(DataError):
 
 
 class ChampionChangedError(DataError):
-    """Another version is live than the one that a decision was based on."""
+    """What is live was moved since a decision was based on it, to another version or there and back."""
 
 
 def open_ledger(client: MlflowClient, model: str, location: str = "") -> "Ledger":
@@ -83,7 +83,7 @@ def announce_best(client: MlflowClient, name: str, version: str, ledger: "Ledger
     if ledger.live() is not None or ledger.entries():
         return [CHALLENGER]
     try:
-        ledger.move(FIRST, version, live=None, previous=None, reason="first of its name", evidence={})
+        ledger.move(FIRST, version, live=None, seen=0, previous=None, reason="first of its name", evidence={})
     except ChampionChangedError:  # two trainings at once: the other one was first
         return [CHALLENGER]
     return [CHALLENGER, CHAMPION]
@@ -142,7 +142,31 @@ class Ledger:
         Raises:
             HandMovedError: the alias was moved past the ledger; with `record` it stands in the ledger now.
         """
-        return self._settled()[1] if record else self._foreseen()
+        if record:
+            return self._settled()[1]
+        known = self.foreseen()
+        return known[-1].to_version if known else None
+
+    def foreseen(self) -> list[Entry]:
+        """All entries as `settle` would leave them; nothing is written, here or in the registry.
+
+        Raises:
+            HandMovedError: the alias was moved past the ledger.
+        """
+        while True:
+            last = self._last()
+            outcome = self.records.outcome(last.number) if last else None
+            live, known = self.live(), self.entries()
+            if len(known) != (last.number if last else 0):  # somebody wrote an entry meanwhile
+                continue
+            if last is None:
+                return [] if live is None else [self._found(None, live)]
+            is_there = last.to_version is None or self.aliases.exists(last.to_version)
+            if outcome == GONE or (outcome is None and not is_there):
+                return [*known, self._reverted(last)]
+            if outcome is not None and live != last.to_version:
+                raise self._hand_moved(last, live, "not recorded by a dry run")
+            return known
 
     def move(
         self,
@@ -150,6 +174,7 @@ class Ledger:
         to: str,
         *,
         live: str | None,
+        seen: int,
         previous: str | None,
         reason: str,
         evidence: dict[str, Any],
@@ -160,12 +185,14 @@ class Ledger:
             action: first, promoted or rolled-back.
             to: the version to make live.
             live: the version that the decision was based on.
+            seen: number of the newest entry that the decision was based on; 0: there was none.
             previous: what the alias `previous` shall name; None, or a version that is gone: the alias is removed.
             reason: for people.
             evidence: figures and rules.
 
         Raises:
-            ChampionChangedError: another version than `live` is live by now; nothing moved.
+            ChampionChangedError: another version than `live` is live by now, or there are newer entries than `seen`,
+                such as one that says that `to` is bad; nothing moved.
             DataError: the version is gone, the move took too long, or the registry does not answer.
         """
         while True:
@@ -174,6 +201,11 @@ class Ledger:
                 raise ChampionChangedError(
                     f"--model-name {self.model}: the champion became {named(now)} while this was decided for "
                     f"{named(live)}: run again"
+                )
+            if number != seen:
+                raise ChampionChangedError(
+                    f"--model-name {self.model}: the ledger went on from entry {seen} to entry {number} while this was "
+                    "decided: run again"
                 )
             if not self.aliases.exists(to):
                 raise DataError(f"--model-name {self.model}: want version {to} in the registry, found none")
@@ -189,11 +221,18 @@ class Ledger:
             )
         return entry
 
-    def before(self, to: str) -> str | None:
-        """What had been live before version `to` became live, for a rollback to it; None: nothing that still exists."""
-        known = self.entries()
-        back = [*known, replace(known[-1], action=ROLLED_BACK, to_version=to)] if known else []
-        return self._newest_existing(entries.lineage(back)[:-1], to)
+    def before(self, to: str | None, action: str = ROLLED_BACK, known: list[Entry] | None = None) -> str | None:
+        """What had been live before version `to` became live, the newest that still exists; None: nothing.
+
+        Args:
+            to: version; None: nothing is live, and what was live last is asked for.
+            action: by which it becomes live.
+            known: entries to go by; by default the ledger's.
+        """
+        known = self.entries() if known is None else known
+        after = [replace(known[-1], action=action, to_version=to)] if known else []
+        line = [version for version in entries.lineage([*known, *after]) if version != to]
+        return next((version for version in reversed(line) if self.aliases.exists(version)), None)
 
     def _settled(self) -> tuple[int, str | None]:
         """The newest entry's number, once nothing is open, and the live version, which is that entry's."""
@@ -206,29 +245,14 @@ class Ledger:
                 self._finish_for(last, seen)
                 continue
             if last and outcome == GONE:
-                self._revert(last)
+                self._claim(self._reverted(last))
                 continue
             live = self.live()
             if live == (last.to_version if last else None):
                 return number, live
-            found = self._record_found(last, live)  # none: somebody is just moving it, and has the number
-            if found and last:
+            found = self._found(last, live)
+            if self._claim(found) and last:  # else somebody is just moving it, and has the number
                 raise self._hand_moved(last, live, f"recorded as entry {found.number}; run again to decide")
-
-    def _foreseen(self) -> str | None:
-        """The live version once the open entry is done; nothing is written."""
-        last = self._last()
-        live = self.live()
-        if last is None:
-            return live
-        outcome = self.records.outcome(last.number)
-        if outcome is None and (last.to_version is None or self.aliases.exists(last.to_version)):
-            return last.to_version
-        if outcome in (None, GONE):
-            return last.from_version if self.aliases.exists(last.from_version) else None
-        if live != last.to_version and last.number == self.records.last_number():
-            raise self._hand_moved(last, live, "not recorded by a dry run")
-        return live
 
     def _finish_for(self, entry: Entry, seen: dict[tuple[int, int], float]) -> None:
         """Complete another's open claim once its owner is dead, or was waited for long enough."""
@@ -247,25 +271,20 @@ class Ledger:
             log.info("completing entry %d, which was left open: %s", entry.number, described(entry))
             self.mover.carry_out(entry, begun)
 
-    def _revert(self, entry: Entry) -> None:
-        """Go back from a version that is gone: to where its entry came from or, if that is gone too, to nothing."""
-        known = self.entries()
+    def _reverted(self, entry: Entry) -> Entry:
+        """Back from a version that is gone: to where its entry came from or, if that is gone too, to nothing."""
         target = entry.from_version if entry.action != REVERTED and self.aliases.exists(entry.from_version) else None
-        before = known[entry.number - 2].previous if entry.number > 1 and target is not None else None
+        before = self.records.entry(entry.number - 1).previous if entry.number > 1 and target is not None else None
         reason = f"{named(entry.to_version)} was gone from the registry when entry {entry.number} was carried out"
-        self._claim(self._next(entry.number, REVERTED, entry.to_version, target, before, reason, {}))
+        return self._next(entry.number, REVERTED, entry.to_version, target, before, reason, {})
 
-    def _record_found(self, last: Entry | None, live: str | None) -> Entry | None:
-        """Write down what was moved by hand; None: another process wrote an entry first."""
+    def _found(self, last: Entry | None, live: str | None) -> Entry:
+        """What was moved by hand."""
         if last is None:
             reason, previous = "live before the ledger began", self.aliases.named_by(PREVIOUS)
-            entry = self._next(0, FOUND, None, live, previous, reason, {})
-        else:
-            reason = f"moved outside the ledger between {last.time} and {entries.stamp(last)}"
-            entry = self._next(last.number, FOUND, last.to_version, live, None, reason, {})
-            line = entries.lineage([*self.entries(), entry])
-            entry = replace(entry, previous=self._newest_existing(line, live))
-        return entry if self._claim(entry) else None
+            return self._next(0, FOUND, None, live, previous, reason, {})
+        reason = f"moved outside the ledger between {last.time} and {entries.stamp(last)}"
+        return self._next(last.number, FOUND, last.to_version, live, self.before(live, FOUND), reason, {})
 
     def _claim(self, entry: Entry) -> bool:
         """Write an entry and carry it out; False: its number is another's."""
@@ -317,9 +336,6 @@ class Ledger:
             owner=claims.owner(self.token),
             registered=self.aliases.registered(),
         )
-
-    def _newest_existing(self, line: list[str], other_than: str | None) -> str | None:
-        return next((each for each in reversed(line) if each != other_than and self.aliases.exists(each)), None)
 
     def _hand_moved(self, last: Entry, live: str | None, advice: str) -> HandMovedError:
         return HandMovedError(
