@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from gate_shelf import SCORES, Shelf, rows, write_splits
+from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 
 from sentiment.gate import decision, fresh, trial
@@ -19,7 +20,8 @@ from sentiment.gate.settings import Limits, Settings
 from sentiment.gate.trial import Request, Trial
 from sentiment.gate.validation import SLICES
 from sentiment.jobs import DataError
-from sentiment.live.ledger import open_ledger
+from sentiment.live.aliases import Aliases
+from sentiment.live.ledger import Ledger, open_ledger
 from sentiment.progress import Progress
 
 pytestmark = pytest.mark.spark
@@ -235,6 +237,7 @@ def test_a_dry_run_moves_and_writes_nothing_but_the_card_asked_for(
     assert outcome.promotes
     assert (shelf.aliases(model), gate.entries(model)) == (before, [])
     assert (tmp_path / "card" / "card.html").exists()
+    assert (tmp_path / "card" / "card.md").read_text().splitlines()[2] == NOBODY_KNOWS
     run_id = shelf.client.get_model_version(model, "2").run_id
     assert run_id is not None
     assert shelf.client.list_artifacts(run_id) == []
@@ -275,6 +278,84 @@ def test_a_champion_that_changed_meanwhile_stops_the_move(shelf: Shelf, gate: Ga
     assert run_id is not None
     card = Path(shelf.client.download_artifacts(run_id, "model_card/v2/card.md")).read_text()
     assert "Version 2 is not promoted: what is live was moved while this was decided." in card
+
+
+def carded(shelf: Shelf, model: str) -> str:
+    """The decision in the card of version 2."""
+    run_id = shelf.client.get_model_version(model, "2").run_id
+    assert run_id is not None
+    return Path(shelf.client.download_artifacts(run_id, "model_card/v2/card.md")).read_text().splitlines()[2]
+
+
+AWAY = DataError("--mlflow-uri: the registry does not answer: connection\x1b refused")
+NOBODY_KNOWS = "Version 2 may be promoted (the ledger says whether it was): every rule passed."
+
+
+def _fails(error: BaseException) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "told"),
+    [
+        ("live", AWAY, f"Version 2 is not promoted: {str(AWAY).replace(chr(27), '')}."),
+        ("live", KeyboardInterrupt(), NOBODY_KNOWS),
+        ("set_stages", AWAY, NOBODY_KNOWS),  # the claim stays open: the next command completes it
+    ],
+    ids=["asking fails", "a signal", "the claim stays open"],
+)
+def test_the_card_calls_a_version_promoted_only_when_it_is(
+    shelf: Shelf, gate: Gate, monkeypatch: pytest.MonkeyPatch, what: str, error: BaseException, told: str
+) -> None:
+    model = shelf.stand("good")
+    attempt = gate.attempt
+
+    def meanwhile(request: Request, seconds: int) -> Trial:
+        made = attempt(request, seconds)
+        monkeypatch.setattr(Aliases, what, _fails(error))
+        return made
+
+    with pytest.raises(type(error)):
+        decision.promote(Settings(shelf.uri, model, ledger=str(gate.ledgers), limits=EASY), Progress(), meanwhile)
+    assert carded(shelf, model) == told
+
+
+def test_the_card_of_a_version_that_was_removed_meanwhile_says_so(shelf: Shelf, gate: Gate, tmp_path: Path) -> None:
+    model = shelf.stand("good")
+    attempt = gate.attempt
+
+    def meanwhile(request: Request, seconds: int) -> Trial:
+        made = attempt(request, seconds)
+        shelf.client.delete_model_version(model, "2")
+        return made
+
+    settings = Settings(shelf.uri, model, ledger=str(gate.ledgers), limits=EASY, card=str(tmp_path / "card"))
+    with pytest.raises(DataError, match="want version 2 in the registry, found none"):
+        decision.promote(settings, Progress(), meanwhile)
+    told = f"Version 2 is not promoted: --model-name {model}: want version 2 in the registry, found none."
+    assert (tmp_path / "card" / "card.md").read_text().splitlines()[2] == told
+    assert f'<p class="verdict">{told}</p>' in (tmp_path / "card" / "card.html").read_text()
+
+
+def test_a_promotion_stands_although_its_card_cannot_say_so_any_more(
+    shelf: Shelf, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = shelf.stand("good")
+    move = Ledger.move
+
+    def moved(*given: Any, **how: Any) -> Any:
+        entry = move(*given, **how)
+        monkeypatch.setattr(MlflowClient, "log_artifacts", _fails(OSError("the store is away")))
+        return entry
+
+    monkeypatch.setattr(Ledger, "move", moved)
+    outcome = gate(model)
+    assert outcome.promotes
+    assert outcome.entry is not None
+    assert carded(shelf, model) == NOBODY_KNOWS
 
 
 def test_one_that_was_promoted_and_rolled_back_meanwhile_stays_out(shelf: Shelf, gate: Gate) -> None:

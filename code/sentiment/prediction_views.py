@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from sentiment.lines import one_line
+
 SHOWN = 15
 UNREADABLE = "unreadable"
 
@@ -29,23 +31,16 @@ def read(value: bytes | None) -> Prediction:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        return Prediction(None, UNREADABLE, "", "", shown((value or b"").decode("utf-8", "replace")))
+        return Prediction(None, UNREADABLE, "", "", one_line((value or b"").decode("utf-8", "replace")))
     score = fields.get("score")
     is_number = isinstance(score, int | float) and not isinstance(score, bool)
     return Prediction(
         fields,
-        shown(fields.get("sentiment"), "?"),
+        one_line(fields.get("sentiment"), "?"),
         f"{score:.3f}" if is_number else "?",
-        shown(fields.get("model_version"), "?"),
-        shown(fields.get("text")),
+        one_line(fields.get("model_version"), "?"),
+        one_line(fields.get("text")),
     )
-
-
-def shown(value: object, missing: str = "") -> str:
-    """A value as one line that a terminal shows and never obeys: control characters become blanks."""
-    if value is None:
-        return missing
-    return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
 
 
 class Tally:

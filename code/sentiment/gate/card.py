@@ -29,30 +29,41 @@ PLOT_TITLES = {
 
 @dataclass(frozen=True)
 class Told:
-    """The decision: whether the version is promoted, which rules a person overruled, and the reason given.
+    """The decision, as far as it has been carried out.
 
-    `overtaken`: it is not, as what is live was moved while this was decided.
+    Attributes:
+        fit: whether the version is good enough, or approved.
+        overruled: rules that a person overruled.
+        reason: that person's.
+        live: whether it was promoted.
+        kept: why one that is fit was not; empty, and `live` false: nobody knows yet.
     """
 
-    promoted: bool
+    fit: bool
     overruled: list[str]
     reason: str
-    overtaken: bool = False
+    live: bool = False
+    kept: str = ""
+
+
+def draw(folder: Path, case: Case, findings: Findings) -> None:
+    """Write plots/ into a local folder, unless nothing was scored."""
+    if not case.trial.has(CHALLENGER):
+        return
+    scored = {
+        f"{role}, version {version.number}": case.trial.scores(role)
+        for role, version in _roles(case).items()
+        if case.trial.has(role)
+    }
+    margins = case.limits.max_regression, case.limits.max_slice_regression
+    pictures.draw_all(scored, findings.overall, findings.slices, margins, folder / PLOTS)
 
 
 def write(folder: Path, case: Case, findings: Findings, told: Told) -> None:
-    """Write card.md, card.html and plots/ into a local folder."""
-    paths: list[Path] = []
-    if case.trial.has(CHALLENGER):
-        scored = {
-            f"{role}, version {version.number}": case.trial.scores(role)
-            for role, version in _roles(case).items()
-            if case.trial.has(role)
-        }
-        margins = case.limits.max_regression, case.limits.max_slice_regression
-        paths = pictures.draw_all(scored, findings.overall, findings.slices, margins, folder / PLOTS)
+    """Write card.md and card.html into a local folder, with the plots that `draw` left there."""
+    paths = [folder / PLOTS / f"{stem}.png" for stem in PLOT_TITLES]
+    plots = [_plot(path) for path in paths if path.exists()]
     context = _context(case, findings, told)
-    plots = [_plot(path) for path in paths]
     for file in (MARKDOWN, PAGE):
         text = pages.render("sentiment.gate", f"{file}.jinja", **context, plots=plots)
         (folder / file).write_text(text, encoding="utf-8")
@@ -83,8 +94,7 @@ def _context(case: Case, findings: Findings, told: Told) -> dict[str, Any]:
         "version": case.challenger.number,
         "champion": case.champion.number if case.champion else "",
         "decision": _decision(case, told),
-        "promoted": told.promoted,
-        "reason": told.reason,
+        "good": told.fit and not told.kept,
         "overruled": told.overruled,
         "written": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "roles": list(_roles(case)),
@@ -105,14 +115,15 @@ def _context(case: Case, findings: Findings, told: Told) -> dict[str, Any]:
 
 
 def _decision(case: Case, told: Told) -> str:
-    number = case.challenger.number
-    if told.overtaken:
-        return f"Version {number} is not promoted: what is live was moved while this was decided."
-    if not told.promoted:
-        return f"Version {number} is not promoted."
+    version = f"Version {case.challenger.number}"
+    if told.kept:
+        return f"{version} is not promoted: {told.kept}."
+    if not told.fit:
+        return f"{version} is not promoted."
+    does = "is promoted" if told.live else "may be promoted (the ledger says whether it was)"
     if told.overruled:
-        return f"Version {number} is promoted by a person, who overruled {', '.join(told.overruled)}: {told.reason}"
-    return f"Version {number} is promoted: every rule passed."
+        return f"{version} {does} by a person, who overruled {', '.join(told.overruled)}: {told.reason}"
+    return f"{version} {does}: every rule passed."
 
 
 def _details(case: Case) -> list[tuple[str, list[str]]]:

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from mlflow.tracking import MlflowClient
 from sentiment import evaluation, tracking
 from sentiment.gate import card, comparison, fresh, rules, versions
 from sentiment.gate.case import FAILED, Case, Findings, Verdict
+from sentiment.gate.filing import Filing
 from sentiment.gate.settings import Settings
 from sentiment.gate.trial import Request, Trial
 from sentiment.gate.versions import Version
 from sentiment.jobs import DataError
+from sentiment.lines import one_line
 from sentiment.live.entries import PROMOTED, Entry
 from sentiment.live.ledger import ChampionChangedError, HandMovedError, Ledger, open_ledger
-from sentiment.progress import Progress
+from sentiment.progress import Progress, log
 from sentiment.registry import standing
 from sentiment.roles import CHALLENGER, CHAMPION
 
@@ -77,17 +79,13 @@ def promote(settings: Settings, steps: Progress, attempt: Try = fresh.run) -> Ou
     case = _tried(settings, challenger, champion, ledger.entries(), attempt)
     outcome.findings = rules.judge(case)
     _decide(outcome, settings)
-    with steps.step("writing the model card"):
-        outcome.places = _write_card(client, settings, case, outcome)
-    if outcome.promotes and not settings.dry_run:
-        with steps.step(f"making version {challenger.number} the champion"):
-            try:
-                outcome.entry = _move(ledger, settings, case, outcome)
-            except (ChampionChangedError, HandMovedError):  # the card, which must be there first, says otherwise
-                outcome.promotes = False
-                with suppress(DataError):
-                    _write_card(client, settings, case, outcome, overtaken=True)
-                raise
+    with tempfile.TemporaryDirectory(prefix="sentiment-card-") as scratch:
+        with steps.step("writing the model card"):
+            filing = Filing(client, settings, case, outcome.findings, Path(scratch))
+            outcome.places = filing.write(_told(settings, outcome))
+        if outcome.promotes and not settings.dry_run:
+            with steps.step(f"making version {challenger.number} the champion"):
+                _go_live(ledger, settings, case, outcome, filing)
     return outcome
 
 
@@ -140,27 +138,27 @@ def _decide(outcome: Outcome, settings: Settings) -> None:
     outcome.promotes = not failed or bool(outcome.overruled)
 
 
-def _write_card(
-    client: MlflowClient, settings: Settings, case: Case, outcome: Outcome, overtaken: bool = False
-) -> list[str]:
-    """Into the version's artifacts, unless it is a dry run, and into the folder that was asked for."""
-    run_id, inside = case.challenger.run_id, f"model_card/v{case.challenger.number}"
-    into_run = bool(run_id) and not settings.dry_run
-    places = []
-    with tempfile.TemporaryDirectory(prefix="sentiment-card-") as name:
-        if into_run or settings.card:
-            overruled = [verdict.rule for verdict in outcome.overruled]
-            told = card.Told(outcome.promotes, overruled, settings.reason, overtaken)
-            card.write(Path(name), case, outcome.findings, told)
-        if settings.card:
-            places.append(card.copy(Path(name), Path(settings.card)))
-        if into_run:
-            try:
-                client.log_artifacts(run_id, name, inside)
-                places.append(f"{client.get_run(run_id).info.artifact_uri}/{inside}")
-            except Exception as error:
-                raise DataError(f"the model card cannot be written to run {run_id}: {tracking.brief(error)}") from error
-    return places
+def _told(settings: Settings, outcome: Outcome) -> card.Told:
+    return card.Told(outcome.promotes, [verdict.rule for verdict in outcome.overruled], settings.reason)
+
+
+def _go_live(ledger: Ledger, settings: Settings, case: Case, outcome: Outcome, filing: Filing) -> None:
+    """Move what is live, and let the card say what came of it; where a claim is open it leaves that to the ledger."""
+    told = _told(settings, outcome)
+    try:
+        outcome.entry = _move(ledger, settings, case, outcome)
+    except DataError as error:
+        outcome.promotes = False
+        overtaken = isinstance(error, ChampionChangedError | HandMovedError)
+        kept = "what is live was moved while this was decided" if overtaken else one_line(error)
+        with suppress(DataError):
+            if not ledger.claimed(outcome.challenger, len(case.entries)):
+                filing.write(replace(told, kept=kept))
+        raise
+    try:
+        filing.write(replace(told, live=True))
+    except DataError as error:  # what it says is still true
+        log.warning("the model card leaves it to the ledger that version %s is promoted: %s", outcome.challenger, error)
 
 
 def _move(ledger: Ledger, settings: Settings, case: Case, outcome: Outcome) -> Entry:

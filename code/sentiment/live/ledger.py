@@ -221,6 +221,16 @@ class Ledger:
             )
         return entry
 
+    def claimed(self, to: str, seen: int) -> bool:
+        """Whether a move of ours to a version, later than entry `seen`, was carried out or will be by the next call."""
+        return any(
+            entry.to_version == to
+            and entry.action not in (FOUND, REVERTED)
+            and entry.owner.get("token") == self.token
+            and self.records.outcome(entry.number) != GONE
+            for entry in self.entries()[seen:]
+        )
+
     def before(self, to: str | None, action: str = ROLLED_BACK, known: list[Entry] | None = None) -> str | None:
         """What had been live before version `to` became live, the newest that still exists; None: nothing.
 
