@@ -47,7 +47,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="promote although rules fail, for the --reason given; not without spark-minor and loads",
     )
-    parser.add_argument("--reason", help="why, for the ledger; --approve wants one")
+    parser.add_argument("--reason", type=flags.reason, help="why, for the ledger; --approve wants one")
     parser.add_argument("--dry-run", action="store_true", help="decide, and write and move nothing but --card")
     parser.add_argument("--card", type=_local, help="local folder to write the model card to as well")
     parser.add_argument(
@@ -62,7 +62,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="after which the scoring process is stopped; a challenger that it is busy with fails the rule loads",
     )
     args = parser.parse_args(argv)
-    args.reason = (args.reason or "").strip()
+    args.reason = args.reason or ""
     if args.approve and not args.reason:
         parser.error("--approve: want a --reason with it, found none")
     return args

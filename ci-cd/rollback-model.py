@@ -12,7 +12,7 @@ try:
     import sentiment  # noqa: F401
 except ModuleNotFoundError:
     raise SystemExit("rollback-model.py: the package 'sentiment' is missing: want it in code/ beside ci-cd/") from None
-from sentiment import arguments, jobs, progress, tracking
+from sentiment import arguments, flags, jobs, progress, tracking
 from sentiment.jobs import DataError
 from sentiment.live.entries import ROLLED_BACK, Entry, named
 from sentiment.live.ledger import Ledger, open_ledger
@@ -28,20 +28,16 @@ def target(text: str) -> str:
     return str(int(text))
 
 
-def reason(text: str) -> str:
-    """A text that says something."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("want a reason in words, got nothing")
-    return text.strip()
-
-
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = arguments.parser(__doc__)
     arguments.add_live_model(parser)
     parser.add_argument("--to", type=target, default=PREVIOUS, help=f"{PREVIOUS}, or a version that was live before")
-    parser.add_argument("--reason", type=reason, required=True, help="why, in words; the ledger keeps it")
+    parser.add_argument("--reason", type=flags.reason, required=True, help="why, in words; the ledger keeps it")
     parser.add_argument("--dry-run", action="store_true", help="say what would move, and move nothing")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not args.reason:
+        parser.error("--reason: want a reason in words, got nothing")
+    return args
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -490,6 +490,7 @@ def test_a_model_or_version_that_is_not_there_is_named(
     [
         (["--approve"], "--approve: want a --reason with it, found none"),
         (["--approve", "--reason", "  "], "--approve: want a --reason with it, found none"),
+        (["--reason", "caf\udce9"], r"--reason: want a reason in UTF-8, got 'caf\udce9'"),
         (["--min-accuracy", "75"], "--min-accuracy: want a number from 0 to 1, got '75'"),
         (["--max-regression", "nan"], "--max-regression: want a number from -1 to 1, got 'nan'"),
         (["--max-latency-ratio", "0"], "--max-latency-ratio: want a number above 0, got '0'"),
@@ -516,7 +517,7 @@ def test_a_verdict_that_cannot_be_written_is_told_before_anything_moves(shelf: S
 
 
 def test_every_argument_reaches_the_decision(script: Any) -> None:
-    given = ["--max-regression", "-0.01", "--approve", "--reason", " why ", "--model-version", "3", "--dry-run"]
+    given = ["--max-regression", "-0.01", "--approve", "--reason", " why\n", "--model-version", "3", "--dry-run"]
     made = script.settings(script.parse_args(given))
     assert (made.limits.max_regression, made.reason, made.version, made.dry_run) == (-0.01, "why", "3", True)
 

@@ -226,6 +226,23 @@ def test_the_page_stands_alone_and_escapes_what_people_wrote(place: Place) -> No
     assert text.count("<tr>") == 1 + len(COURSE)
 
 
+@pytest.mark.parametrize("form", ["text", "json", "html"])
+def test_what_an_old_entry_was_told_forges_no_line_and_stops_no_format(
+    place: Place, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    written(place, COURSE)
+    path = Path(place.location) / MODEL / "00000002.json"
+    told = {"by": "anna\n9  forged", "reason": "caf\udce9\n1  2026-11-20 12:00:00\x1b[2K"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **told}))
+    output = place.folder / "page.html"
+    ask(place, "--format", form, *(["--output", str(output)] if form == "html" else []))
+    shown = output.read_text() if form == "html" else capsys.readouterr().out
+    assert "anna 9 forged" in shown
+    assert "caf 1 2026-11-20 12:00:00 [2K" in shown
+    if form == "text":
+        assert len(shown.splitlines()) == 2 + len(COURSE)
+
+
 def test_the_page_is_written_where_it_is_wanted(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     written(place, COURSE)
     ask(place, "--format", "html", "--output", str(place.folder / "page.html"))

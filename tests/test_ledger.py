@@ -81,6 +81,17 @@ def test_a_move_sets_aliases_and_stages_and_says_who_and_why(place: Place, monke
     assert place.ledger().entries()[-1].number == entry.number
 
 
+@pytest.mark.parametrize(
+    ("set_to", "by"), [("anna\n9  forged\x1b[2K", "anna 9 forged [2K"), ("an\udcffna", "an na"), (" \n", None)]
+)
+def test_who_asked_is_one_line_of_text(monkeypatch: pytest.MonkeyPatch, set_to: str, by: str | None) -> None:
+    monkeypatch.setenv("SENTIMENT_ACTOR", set_to)
+    found = claims.actor()
+    if by is None:
+        monkeypatch.delenv("SENTIMENT_ACTOR")
+    assert found == (by or claims.actor())
+
+
 def test_no_warning_of_mlflows_about_stages_reaches_the_user(place: Place, recwarn: pytest.WarningsRecorder) -> None:
     place.started("1", "2")
     assert not [warned for warned in recwarn if "transition_model_version_stage" in str(warned.message)]

@@ -51,6 +51,12 @@ def test_a_rollback_and_another_go_further_and_further_back(place: Place, capsys
         roll_back(place)
 
 
+def test_a_reason_is_kept_as_one_line(place: Place) -> None:
+    kept = place.started("1", "2")
+    script("rollback-model.py").main(flags(place, "--reason", " bad\n1   2026-11-20\tforged\x1b[2K "))
+    assert kept.entries()[-1].reason == "bad 1 2026-11-20 forged [2K"
+
+
 def test_a_version_by_its_number(place: Place) -> None:
     place.started("1", "2", "3")
     roll_back(place, "--to", "1")
@@ -159,7 +165,12 @@ def test_a_model_without_a_ledger_has_nothing_to_go_back_to(place: Place) -> Non
 
 @pytest.mark.parametrize(
     ("more", "flag"),
-    [([], "--reason"), (["--reason", "  "], "--reason"), (["--reason", "x", "--to", "newest"], "--to")],
+    [
+        ([], "--reason"),
+        (["--reason", "  "], "--reason"),
+        (["--reason", "caf\udce9"], r"--reason: want a reason in UTF-8, got 'caf\udce9'"),
+        (["--reason", "x", "--to", "newest"], "--to"),
+    ],
 )
 def test_arguments_that_do_not_fit_end_with_2(
     place: Place, capsys: pytest.CaptureFixture[str], more: list[str], flag: str

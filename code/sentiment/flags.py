@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from sentiment.lines import one_line
+
 MOST_INT, MOST_LONG = 2**31 - 1, 2**63 - 1
 """What Java's whole numbers hold."""
 
@@ -40,6 +42,15 @@ def path(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError(f"want a path or a URI, got {text!r}")
     return text
+
+
+def reason(text: str) -> str:
+    """Why, in words, as one line; empty where nothing is said."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair stands for a byte that was no UTF-8
+        raise argparse.ArgumentTypeError(f"want a reason in UTF-8, got {text!r}") from None
+    return one_line(text)
 
 
 def share(text: str) -> float:

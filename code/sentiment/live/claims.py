@@ -6,17 +6,19 @@ import socket
 from types import ModuleType
 from typing import Any
 
+from sentiment.lines import one_line
+
 START_TOLERANCE_SECONDS = 2.0
 """A process's start time is told relative to the clock, which may be set while it runs."""
 
 
 def actor() -> str:
-    """Who is asking: SENTIMENT_ACTOR, else user@host."""
+    """Who is asking, as one line: SENTIMENT_ACTOR, else user@host."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         user = str(os.getuid())
-    return os.environ.get("SENTIMENT_ACTOR") or f"{user}@{socket.gethostname()}"
+    return one_line(os.environ.get("SENTIMENT_ACTOR")) or one_line(f"{user}@{socket.gethostname()}")
 
 
 def owner(token: str) -> dict[str, Any]:

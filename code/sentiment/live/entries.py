@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from sentiment.lines import one_line
 
 FIRST, PROMOTED, ROLLED_BACK, FOUND, REVERTED = "first", "promoted", "rolled-back", "found", "reverted"
 ACTIONS = (FIRST, PROMOTED, ROLLED_BACK, FOUND, REVERTED)
@@ -56,7 +58,10 @@ def to_text(entry: Entry) -> str:
 
 
 def from_text(text: str) -> Entry:
-    """The entry that `to_text` wrote; ValueError, KeyError, TypeError or OverflowError: it did not."""
+    """The entry that `to_text` wrote; ValueError, KeyError, TypeError or OverflowError: it did not.
+
+    What people wrote is read as one line that can be shown: an entry stands for ever, whatever was once let into it.
+    """
     content = json.loads(text)
     entry = Entry(**{name: content[_KEYS.get(name, name)] for name in Entry.__dataclass_fields__})
     moment(entry.time)
@@ -70,7 +75,7 @@ def from_text(text: str) -> Entry:
         and all(isinstance(content, dict) for content in (entry.evidence, entry.owner))
     ):
         raise ValueError("no entry of a ledger")
-    return entry
+    return replace(entry, by=one_line(entry.by), reason=one_line(entry.reason))
 
 
 def moment(time: str) -> datetime:
