@@ -7,10 +7,13 @@ import struct
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 from ledger_worker import MODEL, Place, script
+from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
+from sentiment import pages
 from sentiment.jobs import DataError
 from sentiment.live import history, history_check, history_page, history_text
 from sentiment.live.entries import FIRST, FOUND, PROMOTED, REVERTED, ROLLED_BACK, Entry
@@ -133,6 +136,53 @@ def test_a_moment_belongs_to_the_span_that_begins_with_it(
     assert (found["version"], found["possibly"]) == (version, possibly)
     ask(place, "--at", moment)
     assert f"UTC: version {version}, since " in capsys.readouterr().out
+
+
+REVERSED: Course = [(FIRST, "1", 0, MOVED), (PROMOTED, "2", 60, GONE), (REVERTED, "1", 120, MOVED)]
+"""A gate died after it had claimed version 2, which was then deleted; version 1 was live throughout."""
+
+
+def test_a_version_that_was_claimed_and_gone_is_not_called_live(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(place, REVERSED)
+    ask(place, "--at", "2026-11-20T13:30")
+    assert capsys.readouterr().out.splitlines() == [
+        f"{MODEL} at 2026-11-20 13:30:00 UTC: version 1, since 2026-11-20 12:00:00",
+        "entry 2: promoted by anna: reason 2; version 2 was claimed then, and was gone from the registry",
+        "possibly also version 2: aliases were on their way, or moved by hand",
+    ]
+    ask(place, "--at", "2026-11-20T13:30", "--format", "json")
+    found = json.loads(capsys.readouterr().out)
+    assert (found["version"], found["claimed"], found["possibly"]) == ("1", "2", ["2"])
+    ask(place, "--at", "2026-11-20T14:30")
+    assert "UTC: version 1, since 2026-11-20 14:00:00 and still is\n" in capsys.readouterr().out
+
+
+def test_the_timeline_fills_only_the_bars_of_what_was_live(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+
+    def kept(figure: Figure) -> bytes:
+        drawn.append(figure)
+        return b""
+
+    monkeypatch.setattr(pages, "png", kept)
+    history_page.timeline(written(place, REVERSED), minutes(180))
+    (axes,) = drawn[0].axes
+    assert [bool(bar.get_hatch()) for bar in axes.patches] == [False, True, False]
+    plt.close(drawn[0])
+
+
+def test_where_all_that_was_claimed_is_gone_what_had_been_live_before_is_named(place: Place) -> None:
+    found = written(place, [*REVERSED[:2], (REVERTED, "1", 120, GONE), (REVERTED, None, 180, MOVED)])
+    times = [f"2026-11-20T{hour}:30:00Z" for hour in (11, 12, 13, 14, 15)]
+    assert [history_check._live_at(found, time) for time in times] == [
+        "nothing that the ledger knows of",
+        "version 1",
+        "version 1; version 2 was claimed and gone",
+        "version 1; version 1 was claimed and gone",
+        "nothing",
+    ]
 
 
 def test_a_moment_before_the_first_entry_has_no_answer(place: Place) -> None:
@@ -303,6 +353,24 @@ def test_rows_are_explained_by_what_was_live_around_them(spark: SparkSession, pl
     assert never == (
         "id never live, kafka:tweets/0/never live: version 9 at 2026-11-20T23:40:00.000000Z; live then: version 2"
     )
+
+
+@pytest.mark.spark
+def test_rows_with_a_time_that_nobody_knows_are_named_too(spark: SparkSession, place: Place, tmp_path: Path) -> None:
+    found = written(place, COURSE)
+    times = ["null", "timestamp_micros(1796040000000000000)", "timestamp '2026-11-20 13:30:00 UTC'"]
+    columns = "'kafka:tweets/0/1' AS source, string(id) AS id, '9' AS model_version"
+    for time in times:
+        rows = spark.range(1).selectExpr(*columns.split(", "), f"'{MODEL}' AS model_name", f"{time} AS ingest_time")
+        rows.selectExpr("* EXCEPT (ingest_time)", "timestamp(ingest_time) AS ingest_time").write.mode("append").parquet(
+            str(tmp_path / "predictions")
+        )
+    result = history_check.check(spark, found, str(tmp_path / "predictions"), 600, 3600)
+    assert [line.partition(" at ")[2] for line in result.first] == [
+        "no time; live then: unknown",
+        "2026-11-20T13:30:00.000000Z; live then: version 2",
+        "+58884-03-29T00:00:00.000000Z; live then: unknown",
+    ]
 
 
 @pytest.mark.spark

@@ -95,6 +95,14 @@ class History:
             )
         return next(span for span in reversed(self.spans) if span.begin <= moment)
 
+    def holder(self, span: Span) -> Span | None:
+        """The span whose version was live in a span: an earlier one, where that of its own was claimed and gone.
+
+        None: nothing had been live.
+        """
+        until = reversed(self.spans[: span.entry.number])
+        return next((each for each in until if each.outcome != GONE), None)
+
     def possible(self) -> list[Possible]:
         """Which versions streams may have followed when, at most.
 

@@ -86,16 +86,23 @@ def _read(spark: SparkSession, predictions: str) -> DataFrame:
 
 def _described(strange: DataFrame, history: History) -> Iterator[str]:
     time = F.date_format("ingest_time", "yyyy-MM-dd'T'HH:mm:ss.SSSSSS'Z'").alias("time")
-    for row in strange.orderBy("ingest_time", "source").select("*", time).limit(SHOWN).collect():
-        then = _live_at(history, datetime.fromisoformat(row["time"])) if row["time"] else "unknown"
+    shown = strange.orderBy("ingest_time", "source").select("id", "source", "model_version", time)
+    for row in shown.limit(SHOWN).collect():
         yield (
             f"id {row['id']}, {row['source']}: version {row['model_version']} at {row['time'] or 'no time'}; "
-            f"live then: {then}"
+            f"live then: {_live_at(history, row['time'])}"
         )
 
 
-def _live_at(history: History, moment: datetime) -> str:
+def _live_at(history: History, time: str | None) -> str:
+    """What was live at a moment as Spark writes it: a clock that was wrong gives years that Python does not know."""
+    try:
+        moment = datetime.fromisoformat(time or "")
+    except ValueError:
+        return "unknown"
     span = next((span for span in reversed(history.spans) if span.begin <= moment), None)
     if span is None:
         return "nothing that the ledger knows of"
-    return f"version {span.entry.to_version}" if span.entry.to_version else "nothing"
+    holder = history.holder(span)
+    found = f"version {holder.entry.to_version}" if holder and holder.entry.to_version else "nothing"
+    return found if holder is span else f"{found}; version {span.entry.to_version} was claimed and gone"

@@ -12,6 +12,7 @@ from matplotlib.text import Annotation
 from sentiment import pages
 from sentiment.live.entries import FIRST, FOUND, PROMOTED, REVERTED, ROLLED_BACK, named
 from sentiment.live.history import METRICS, History, Span, gate_line, short, state
+from sentiment.live.records import MOVED
 
 COLOURS = {FIRST: "#1f5a99", PROMOTED: "#1f5a99", ROLLED_BACK: "#c4472b", FOUND: "#8a8a8a", REVERTED: "#d79a2b"}
 _LABELS = {
@@ -89,15 +90,15 @@ def timeline(history: History, now: datetime) -> bytes:
 def _bar(axes: Axes, span: Span, row: int, now: datetime, whole: timedelta) -> None:
     end = span.end or now
     length = max(end - span.begin, whole / 600)  # one that was live for a moment is seen too
-    open_ended = span.outcome is None
+    is_live = span.outcome == MOVED
     axes.barh(
         row,
         length / timedelta(days=1),
         left=_days(span.begin),
         height=_BAR,
-        color="white" if open_ended else COLOURS[span.entry.action],
+        color=COLOURS[span.entry.action] if is_live else "white",
         edgecolor=COLOURS[span.entry.action],
-        hatch="//" if open_ended else None,
+        hatch=None if is_live else "//",
         linewidth=0.8,
     )
 
@@ -105,8 +106,8 @@ def _bar(axes: Axes, span: Span, row: int, now: datetime, whole: timedelta) -> N
 def _legend(axes: Axes, drawn: list[Span]) -> None:
     actions = {PROMOTED if span.entry.action == FIRST else span.entry.action for span in drawn}
     handles = [Patch(color=COLOURS[action], label=_LABELS[action]) for action in _LABELS if action in actions]
-    if any(span.outcome is None for span in drawn):
-        handles.append(Patch(facecolor="white", edgecolor="#555555", hatch="//", label="in progress"))
+    if any(span.outcome != MOVED for span in drawn):
+        handles.append(Patch(facecolor="white", edgecolor="#555555", hatch="//", label="in progress, or was gone"))
     axes.legend(
         handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(handles), frameon=False, fontsize=8
     )

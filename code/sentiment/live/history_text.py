@@ -37,27 +37,34 @@ def to_json(history: History) -> str:
 def answer(history: History, moment: datetime, as_json: bool) -> str:
     """What was live at one moment."""
     span = history.at(moment)
+    holder = history.holder(span)
+    version = holder.entry.to_version if holder else None
     also = sorted(
         {
             each.version
             for each in history.possible()
-            if each.version != span.entry.to_version
+            if each.version != version
             and (each.begin is None or each.begin <= moment)
             and (each.end is None or moment < each.end)
         },
         key=lambda version: (len(version), version),
     )
     if as_json:
-        content = {"model": history.model, "at": iso(moment), **span.content(), "possibly": also}
+        content = {
+            **{"model": history.model, "at": iso(moment)},
+            **{**span.content(), "version": version, "claimed": span.entry.to_version, "possibly": also},
+        }
         return json.dumps(content, indent=2)
     entry = span.entry
-    until = f"until {short(span.end)}" if span.end else "and still is"
-    if span.outcome is None:
-        until = "in progress"
-    lines = [
-        f"{history.model} at {short(moment)} UTC: {named(entry.to_version)}, since {short(span.begin)} {until}",
-        f"entry {entry.number}: {entry.action} by {entry.by}: {entry.reason}",
-    ]
+    since = f", since {short(holder.begin)}" if holder else ""
+    told = f"entry {entry.number}: {entry.action} by {entry.by}: {entry.reason}"
+    if holder is not span:
+        told += f"; {named(entry.to_version)} was claimed then, and was gone from the registry"
+    elif span.outcome is None:
+        since += " in progress"
+    else:
+        since += f" until {short(span.end)}" if span.end else " and still is"
+    lines = [f"{history.model} at {short(moment)} UTC: {named(version)}{since}", told]
     if also:
         lines.append(f"possibly also version {', '.join(also)}: aliases were on their way, or moved by hand")
     return "\n".join(lines)
