@@ -119,6 +119,17 @@ def test_figures_are_those_that_pandas_counts(predictions: Path, make: Make) -> 
     assert {len(found.results[query].rows) for query in ("prediction_distribution", "accuracy_per_day")} == {4, 3}
 
 
+@pytest.mark.parametrize(("labelled", "label"), [(1, 0.0), (12, 1.0)])
+def test_a_day_on_which_all_was_wrong_or_all_was_right_is_drawn(
+    tmp_path: Path, make: Make, labelled: int, label: float
+) -> None:
+    found = make(files.write(tmp_path / "out", [files.prediction(number, label=label) for number in range(labelled)]))
+    per_day = found.results["accuracy_per_day"]
+    low, accuracy, high = (per_day.column(name)[0] for name in ("accuracy_low", "accuracy", "accuracy_high"))
+    assert (accuracy, 0 <= low <= accuracy <= high <= 1) == (label, True)
+    assert report.write(found, tmp_path / "report").read_text().count("data:image/png;base64,") == 4
+
+
 def test_a_period_leaves_out_the_days_around_it(predictions: Path, make: Make) -> None:
     found = make(predictions, first=date(2026, 3, 2), last=date(2026, 3, 3))
     rows = files.frame(predictions)

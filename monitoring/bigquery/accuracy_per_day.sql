@@ -1,7 +1,8 @@
 -- Accuracy per day, over the predictions that have a label; days without labels are left out.
 --
--- accuracy_low and accuracy_high: 95 % interval (Wilson 1927), wide where labels are few. Precision and recall are those
--- of the positive class, null where nothing was predicted or labelled positive.
+-- accuracy_low and accuracy_high: 95 % interval (Wilson 1927), wide where labels are few; it ends at 0 where none is right
+-- and at 1 where all are, which the formula meets up to rounding only. Precision and recall are those of the positive
+-- class, null where nothing was predicted or labelled positive.
 -- Parameters: first_date, last_date (DATE): the partitions to read, both included.
 WITH per_day AS (
   SELECT
@@ -26,10 +27,18 @@ SELECT
   predictions,
   labelled,
   accuracy,
-  (accuracy + 1.9208 / labelled - 1.96 * SQRT((accuracy * (1 - accuracy) + 0.9604 / labelled) / labelled))
-    / (1 + 3.8416 / labelled) AS accuracy_low,
-  (accuracy + 1.9208 / labelled + 1.96 * SQRT((accuracy * (1 - accuracy) + 0.9604 / labelled) / labelled))
-    / (1 + 3.8416 / labelled) AS accuracy_high,
+  IF(
+    correct = 0,
+    0.0,
+    (accuracy + 1.9208 / labelled - 1.96 * SQRT((accuracy * (1 - accuracy) + 0.9604 / labelled) / labelled))
+      / (1 + 3.8416 / labelled)
+  ) AS accuracy_low,
+  IF(
+    correct = labelled,
+    1.0,
+    (accuracy + 1.9208 / labelled + 1.96 * SQRT((accuracy * (1 - accuracy) + 0.9604 / labelled) / labelled))
+      / (1 + 3.8416 / labelled)
+  ) AS accuracy_high,
   SAFE_DIVIDE(true_positives, predicted_positive) AS precision,
   SAFE_DIVIDE(true_positives, labelled_positive) AS recall
 FROM shares
