@@ -20,9 +20,11 @@ import sqlglot
 from buckets import Store
 from chaos.zoo import NAME, Zoo
 from gcs_service import Gcs
+from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 from sqlglot import exp
 
+from sentiment import pages
 from sentiment.jobs import DataError
 from sentiment.monitoring import report, warehouse
 from sentiment.monitoring.report import Report, Request
@@ -142,6 +144,28 @@ def test_without_a_period_the_newest_thirty_days_count(tmp_path: Path, make: Mak
     rows = [files.prediction(day, ingest_time=files.START - timedelta(days=day)) for day in (0, 29, 30, 400)]
     found = make(files.write(tmp_path / "out", rows))
     assert (str(found.period), found.newest()["predictions"]) == ("2026-01-31 to 2026-03-01", 2)
+
+
+def test_a_name_from_the_data_is_no_formula_and_stands_in_the_legend(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["a$_{$b", "_hidden", "c$"]
+    rows = [files.prediction(number, model_name=name) for number, name in enumerate(names)]
+    dead = [files.dead_letter(number, reason=f"{name} is no text") for number, name in enumerate(names)]
+    folder = files.write(tmp_path / "out", rows)
+    files.write(tmp_path / "out-dead-letters", dead, DEAD_COLUMNS)
+    shown: list[str] = []
+
+    def kept(figure: Figure) -> bytes:
+        figure.canvas.draw()
+        if legend := figure.axes[0].get_legend():
+            shown.extend(text.get_text() for text in legend.get_texts())
+        return b""
+
+    monkeypatch.setattr(pages, "png", kept)
+    report.write(make(folder), tmp_path / "report")
+    for name in (r"a\$_{\$b", " _hidden", r"c\$"):
+        assert {f"{name}, version 1", f"{name} is no text"} <= set(shown)
 
 
 @pytest.mark.spark

@@ -52,6 +52,11 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def plain(text: str) -> str:
+    """A text from data for matplotlib: $ begins no formula, and a name with a leading _ keeps its place in a legend."""
+    return (f" {text}" if text.startswith("_") else text).replace("$", r"\$")
+
+
 def embedded(picture: bytes | Path) -> str:
     """A PNG as a data URI, for the src of an image."""
     content = picture.read_bytes() if isinstance(picture, Path) else picture

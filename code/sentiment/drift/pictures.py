@@ -43,8 +43,7 @@ def against_training(name: str, bins: Bins, each: Judged) -> bytes:
     at = np.arange(len(places))
     axes.bar(at - 0.2, before[places], 0.4, color=pages.GREY, label="training")
     axes.bar(at + 0.2, now[places], 0.4, color=COLOURS[name], label=f"from {each.window.begin:%Y-%m-%d %H:%M} UTC")
-    # A token may hold $, which would begin a formula.
-    axes.set_xticks(at, [bins.labels[place].replace("$", r"\$") for place in places], rotation=30, ha="right")
+    axes.set_xticks(at, [pages.plain(bins.labels[place]) for place in places], rotation=30, ha="right")
     axes.set_ylabel("share of the tokens" if bins.tokens else "share of the rows")
     what = "" if len(places) == len(bins.labels) else f", the {SHOWN} bins that add most"
     axes.set_title(f"{name}: PSI {each.psi[name]:.3f}{what}", fontsize=10)

@@ -105,7 +105,9 @@ def _band(axes: Axes, batches: list[Batch]) -> None:
         begin = end
     axes.set_yticks([])
     axes.set_ylabel("model", rotation=0, ha="right", va="center")
-    handles = [Patch(color=colour, label=f"version {name.rpartition(' ')[2]}") for name, colour in colours.items()]
+    handles = [
+        Patch(color=colour, label=pages.plain(f"version {name.rpartition(' ')[2]}")) for name, colour in colours.items()
+    ]
     axes.legend(handles=handles[-8:], loc="upper left", bbox_to_anchor=(1, 1.2), frameon=False, fontsize=8)
 
 

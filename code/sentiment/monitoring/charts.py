@@ -75,7 +75,7 @@ def _histogram(axes: Axes, result: Result) -> None:
     for number, version in enumerate(shown):
         shares = [versions[version].get(place, 0.0) for place in range(10)]
         edges = [place / 10 for place in range(11)]
-        axes.stairs(shares, edges, color=_COLOURS[number], linewidth=1.6, label=version)
+        axes.stairs(shares, edges, color=_COLOURS[number], linewidth=1.6, label=pages.plain(version))
     axes.set_xlim(0, 1)
     axes.set_ylim(0)
     axes.set_xlabel("score, P(positive)")
@@ -94,7 +94,7 @@ def _dead_letters(axes: Axes, result: Result) -> None:
     series = {reason: [reason] for reason in most[:_MOST]} | ({_REST: most[_MOST:]} if most[_MOST:] else {})
     for number, (name, reasons) in enumerate(series.items()):
         heights = [sum(counts[reason].get(day, 0) for reason in reasons) for day in days]
-        axes.bar(days, heights, bottom=below, width=0.7, color=_COLOURS[number], label=name)  # type: ignore[arg-type]
+        axes.bar(days, heights, bottom=below, width=0.7, color=_COLOURS[number], label=pages.plain(name))  # type: ignore[arg-type]
         below = [low + height for low, height in zip(below, heights, strict=True)]
     axes.set_ylabel("dead letters")
     axes.legend(fontsize=8, frameon=False)
