@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import audit_predictions
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -232,6 +233,25 @@ def test_files_that_are_gone_or_hold_other_rows_are_named(good: Served) -> None:
     told = good.tell()
     assert told.output is not None
     assert told.output.faults[0] == "batch 1 has 20 predictions by its manifest, 11 in its files"
+
+
+def test_a_message_of_a_year_that_no_date_has_leaves_its_stream_healthy(good: Served) -> None:
+    """A producer that sends microseconds where Kafka wants milliseconds: the file is where its time led it."""
+    newest = good.newest_file()
+    rows = pq.read_table(newest, partitioning=None)
+    far = pa.array([1_796_035_200_000_000_000] * rows.num_rows, rows.schema.field("ingest_time").type)
+    rows = rows.set_column(rows.schema.get_field_index("ingest_time"), "ingest_time", far)
+    (good.output / "date=+58884-09-07").mkdir()
+    pq.write_table(rows, good.output / "date=+58884-09-07" / newest.name)
+    newest.unlink()
+    manifest = max((good.checkpoint / "manifests").glob("*.json"))
+    manifest.write_text(manifest.read_text().replace(f"{newest.parent.name}/", "date=+58884-09-07/"))
+    told = good.tell()
+    assert told.verdict.state == HEALTHY, told.verdict
+    assert told.output is not None
+    assert (told.output.files, told.output.checked, told.output.newest_rows) == (3, 3, 20)
+    assert (told.output.newest_date, told.output.newest_message) == ("+58884-09-07", None)
+    assert dict(report.details(told))["newest file"].endswith(" positive, newest message outside years 1 to 9999")
 
 
 def test_an_empty_output_is_not_healthy(good: Served) -> None:

@@ -21,7 +21,7 @@ class Figures:
         idle_seconds: since the newest batch was complete.
         in_work_seconds: since the batch in work was planned.
         rows_last_hour: predictions written in the last hour.
-        newest_message_seconds: age of the newest message in the newest file.
+        newest_message_seconds: age of the newest message in the newest file; None: there is none, or it has no date.
     """
 
     batches: int

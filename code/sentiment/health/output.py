@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,7 +14,8 @@ from sentiment import objects
 from sentiment.health.streams import Batch
 from sentiment.jobs import DataError, one_line
 
-_FILE = re.compile(r"date=(\d{4}-\d\d-\d\d)/[^/]+\.parquet")
+_FILE = re.compile(r"date=([+-]?\d{4,}-\d\d-\d\d)/[^/]+\.parquet")
+"""A year may be any: a message says its time itself, and its predictions are there wherever it led them."""
 
 
 @dataclass
@@ -27,7 +29,7 @@ class Output:
         faults: what is wrong, one line each.
         newest_rows: rows of the newest file, all of them read.
         positive_share: share of positive predictions among them; None: no rows.
-        newest_message: the newest ingest_time among them; None: no rows.
+        newest_message: the newest ingest_time among them; None: no rows, or it is outside years 1 to 9999.
     """
 
     files: int = 0
@@ -48,7 +50,7 @@ def look(folder: str, batches: list[Batch], most: int) -> Output:
         most: how many footers to read.
     """
     there = {entry.name: entry for entry in objects.entries(folder) if _FILE.fullmatch(entry.name)}
-    found = Output(files=len(there), newest_date=max((name[5:15] for name in there), default=""))
+    found = Output(files=len(there), newest_date=max(map(_date, there), key=_when, default=""))
     promised = [(batch, sorted(_name(each) for each in batch.files)) for batch in reversed(batches) if batch.files]
     newest = promised[0][1][-1] if promised else max(there, key=lambda name: there[name].modified, default="")
     for batch, names in promised:
@@ -84,7 +86,8 @@ def _read_newest(location: str, name: str, found: Output) -> None:
         found.newest_rows = rows.num_rows
         if rows.num_rows:
             found.positive_share = float(pc.mean(rows["prediction"]).as_py())
-            found.newest_message = pc.max(rows["ingest_time"]).as_py()
+            with suppress(OverflowError):  # of a time that no datetime can be
+                found.newest_message = pc.max(rows["ingest_time"]).as_py()
     except (DataError, pa.ArrowException, OSError, KeyError, TypeError) as error:
         if not any(fault.startswith(name) for fault in found.faults):
             found.faults.insert(0, f"{name} is no readable Parquet: {_cause(error)}")
@@ -93,6 +96,15 @@ def _read_newest(location: str, name: str, found: Output) -> None:
 def _cause(error: BaseException) -> str:
     """What the library has said, without the place: the caller names it."""
     return one_line(error.__cause__ or error)[:120]
+
+
+def _date(name: str) -> str:
+    return name.partition("/")[0].removeprefix("date=")
+
+
+def _when(date: str) -> tuple[int, ...]:
+    """Year, month and day, to be compared: a year of more than four digits has a sign, and so has one before 0."""
+    return tuple(map(int, date.rsplit("-", 2)))
 
 
 def _name(location: str) -> str:

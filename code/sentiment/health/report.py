@@ -97,9 +97,9 @@ def details(told: Told) -> list[tuple[str, str]]:
         lease = f"{seen.lease.state}, renewed {span(figures.lease_seconds)} ago (driver {seen.lease.epoch})"
     newest = f"{output.newest_rows:,} rows"
     if output.positive_share is not None:
-        newest += (
-            f", {_share(output.positive_share)} positive, newest message {span(figures.newest_message_seconds)} old"
-        )
+        age = figures.newest_message_seconds
+        message = f"{span(age)} old" if age is not None else "outside years 1 to 9999"
+        newest += f", {_share(output.positive_share)} positive, newest message {message}"
     return [
         *places,
         ("output", seen.output),
