@@ -38,7 +38,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--output", required=True, type=Path, help="local folder for report.html and report.md")
     parser.add_argument("--first-date", type=day, help="first day (default: 30 days up to the last one)")
-    parser.add_argument("--last-date", type=day, help="last day (default: the newest that is there)")
+    parser.add_argument(
+        "--last-date", type=day, help="last day (default: the newest that is there and not after tomorrow)"
+    )
     parser.add_argument(
         "--max-age-seconds", type=flags.whole(1), default=3600, help="an older newest prediction is called stale"
     )
@@ -59,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
         found = report.make(request, Path(scratch), steps)
     with steps.step("writing the page"):
         page = report.write(found, args.output)
-    print(f"{found.period}: {found.verdict()}")
+    print("\n".join([f"{found.period}: {found.verdict()}", *found.notes]))
     print(page)
 
 

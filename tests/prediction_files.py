@@ -86,7 +86,7 @@ def write(folder: Path, rows: list[Row], columns: list[str] = PREDICTION_COLUMNS
     days: dict[str, list[Row]] = {}
     for row in rows:
         assert {*row, "date"} == set(columns)
-        days.setdefault(f"date={row['ingest_time']:%Y-%m-%d}", []).append(row)
+        days.setdefault(f"date={row['ingest_time'].date()}", []).append(row)
     for day, of_day in days.items():
         (folder / day).mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(of_day, schema), folder / day / "0123abcd-00000000-0.parquet")

@@ -26,7 +26,7 @@ from sqlglot import exp
 
 from sentiment import pages
 from sentiment.jobs import DataError
-from sentiment.monitoring import report, warehouse
+from sentiment.monitoring import charts, report, warehouse
 from sentiment.monitoring.report import Report, Request
 from sentiment.progress import Progress
 from sentiment.serving import service
@@ -144,6 +144,87 @@ def test_without_a_period_the_newest_thirty_days_count(tmp_path: Path, make: Mak
     rows = [files.prediction(day, ingest_time=files.START - timedelta(days=day)) for day in (0, 29, 30, 400)]
     found = make(files.write(tmp_path / "out", rows))
     assert (str(found.period), found.newest()["predictions"]) == ("2026-01-31 to 2026-03-01", 2)
+
+
+def test_a_time_far_ahead_is_left_out_unless_it_is_asked_for_and_told_in_any_case(tmp_path: Path, make: Make) -> None:
+    times = [NOW, NOW + timedelta(days=1), NOW + timedelta(days=2), datetime(2126, 11, 29, tzinfo=UTC)]
+    rows = [files.prediction(number, ingest_time=time) for number, time in enumerate(times)]
+    folder = files.write(tmp_path / "out", rows)
+    files.write(tmp_path / "out-dead-letters", [files.dead_letter(0, ingest_time=times[-1])], DEAD_COLUMNS)
+    found = make(folder)
+    assert (str(found.period), found.newest()["predictions"]) == ("2026-03-06 to 2026-03-07", 2)
+    assert found.notes == [
+        "predictions after tomorrow are left out: 2026-03-08 to 2126-11-29; --last-date takes them in",
+        "dead letters after tomorrow are left out: 2126-11-29 to 2126-11-29; --last-date takes them in",
+    ]
+    report.write(found, tmp_path / "report")
+    for name in (report.PAGE, report.MARKDOWN):
+        assert (tmp_path / "report" / name).read_text().count("Not in this report: ") == 2
+    asked = make(folder, first=NOW.date(), last=date(2126, 11, 29))
+    assert (asked.newest()["predictions"], asked.notes) == (4, [])
+    assert make(folder, last=date(2026, 3, 6)).notes == []
+
+
+def test_where_all_times_are_far_ahead_they_are_reported(tmp_path: Path, make: Make) -> None:
+    found = make(files.write(tmp_path / "out", [files.prediction(0, ingest_time=datetime(2126, 11, 29, tzinfo=UTC))]))
+    assert (str(found.period), found.notes) == ("2126-11-29 to 2126-11-29", [])
+    assert "the newest 36,792 days in the future, " in found.verdict()
+
+
+def test_years_that_no_date_has_are_passed_over_and_told(tmp_path: Path, make: Make) -> None:
+    folder = files.write(tmp_path / "out", [files.prediction(0)])
+    for year in ("+58884", "+10000", "-0001", "0000"):
+        shutil.copytree(folder / "date=2026-03-01", folder / f"date={year}-09-07")
+    found = make(folder)
+    assert found.newest()["predictions"] == 1
+    assert found.notes == [
+        "predictions outside years 1 to 9999 are passed over: "
+        "date=+10000-09-07, date=+58884-09-07, date=-0001-09-07 and 1 more"
+    ]
+    shutil.rmtree(folder / "date=2026-03-01")
+    with pytest.raises(DataError, match=r"^--predictions .*: want days of years 1 to 9999, found date=\+10000-09-07$"):
+        make(folder)
+
+
+@pytest.mark.parametrize("first", [date(2026, 3, 2), date(2027, 1, 1)])
+def test_a_first_day_after_all_that_is_there_is_told_in_one_line(tmp_path: Path, make: Make, first: date) -> None:
+    rows = [files.prediction(0)]
+    wanted = f"--first-date: want a day not after 2026-03-01, the newest with a folder, found {first}"
+    with pytest.raises(DataError, match=f"^{wanted}$"):
+        make(files.write(tmp_path / "out", rows), first=first)
+    rows.append(files.prediction(1, ingest_time=datetime(2126, 11, 29, tzinfo=UTC)))
+    with pytest.raises(DataError, match=f"^{wanted}; --last-date takes in later ones$"):
+        make(files.write(tmp_path / "more", rows), first=first)
+
+
+def test_a_long_period_has_no_row_for_every_hour_and_few_bars(tmp_path: Path, make: Make) -> None:
+    times = [datetime(1, 1, 1, tzinfo=UTC), NOW - timedelta(days=90, hours=5), NOW - timedelta(hours=5)]
+    rows = [files.prediction(number, ingest_time=time) for number, time in enumerate(times)]
+    found = make(files.write(tmp_path / "out", rows), first=date(1, 1, 1))
+    hours = found.results["throughput_per_hour"]
+    assert hours.column("hour")[:2] == times[:2]
+    assert hours.column("predictions") == [1, 1, *[0] * (90 * 24 - 1), 1]
+    bars, width = charts._bars(hours.column("hour"), hours.column("predictions"))
+    assert (sum(bars.values()), len(bars)) == (3, 2)
+    assert width.days == pytest.approx((times[-1] - times[0]).days / 720, abs=1)
+    assert report.write(found, tmp_path / "report").is_file()
+
+
+@pytest.mark.parametrize(
+    ("days", "width"), [(29, timedelta(hours=1)), (31, timedelta(days=1)), (721, timedelta(days=2))]
+)
+def test_bars_are_hours_and_of_a_longer_period_whole_days(days: int, width: timedelta) -> None:
+    hours = [NOW + timedelta(hours=number) for number in range(24 * days)]
+    bars, found = charts._bars(hours, [1] * len(hours))
+    assert (found, next(iter(bars)), sum(bars.values())) == (width, NOW, 24 * days)
+    assert set(list(bars.values())[:-1]) == {width // timedelta(hours=1)}
+
+
+@pytest.mark.parametrize(("time", "last"), [("0001-01-01", "0001-01-05"), ("9999-12-31T23:30:00", "9999-12-31")])
+def test_the_ends_of_the_calendar_are_drawn(tmp_path: Path, make: Make, time: str, last: str) -> None:
+    rows = [files.prediction(0, ingest_time=datetime.fromisoformat(time).replace(tzinfo=UTC), label=1.0)]
+    found = make(files.write(tmp_path / "out", rows), last=date.fromisoformat(last))
+    assert report.write(found, tmp_path / "report").read_text().count("data:image/png;base64,") == 4
 
 
 def test_a_name_from_the_data_is_no_formula_and_stands_in_the_legend(
@@ -312,6 +393,11 @@ NOTHING = "want predictions of 2026-03-01 to 2026-03-02, found none; folders fro
         ),
         (cut, "want Parquet files, found .* 'FOLDER/date=2026-03-02/.*parquet'"),
         (lambda folder: (folder / "date=2026-03-02").rename(folder / "date=today"), "want .* found date=today"),
+        (lambda folder: (folder / "date=2026-03-02").rename(folder / "date=20260302"), "want .* found date=20260302"),
+        (
+            lambda folder: (folder / "date=2026-03-02").rename(folder / "date=2026-02-30"),
+            "want .* found date=2026-02-30",
+        ),
     ],
 )
 def test_a_folder_that_is_no_dataset_is_told_in_one_line(

@@ -1,5 +1,7 @@
 -- Predictions per hour, by the time at which the message entered its source; hours without any are rows with 0.
 --
+-- Of the time before the newest hour's 90 days only hours with predictions are rows: one message with a wrong time would
+-- else make a row of every hour since.
 -- Parameters: first_date, last_date (DATE): the partitions to read, both included.
 WITH per_hour AS (
   SELECT
@@ -13,10 +15,13 @@ WITH per_hour AS (
 hours AS (
   SELECT hour
   FROM UNNEST(GENERATE_TIMESTAMP_ARRAY(
-    (SELECT MIN(per_hour.hour) FROM per_hour),
+    (SELECT GREATEST(MIN(per_hour.hour), TIMESTAMP_SUB(MAX(per_hour.hour), INTERVAL 90 DAY)) FROM per_hour),
     (SELECT MAX(per_hour.hour) FROM per_hour),
     INTERVAL 1 HOUR
   )) AS hour
+  UNION DISTINCT
+  SELECT per_hour.hour
+  FROM per_hour
 )
 SELECT
   hours.hour,

@@ -1,7 +1,8 @@
 """Plots of what the queries gave, as PNG; a result without rows has none."""
 
-from collections.abc import Callable
-from datetime import date, timedelta
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import matplotlib.dates as mdates
@@ -9,10 +10,16 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from sentiment import pages
+from sentiment.monitoring.partitions import DEFAULT_DAYS
 from sentiment.monitoring.warehouse import Result
 
 _SIZE_INCHES = (9.0, 3.2)
 _DAYS_NAMED = 10
+_YEAR_DAYS = 300
+"""From so many days on a tick names its year."""
+
+_MOST_BARS = 24 * DEFAULT_DAYS
+_HOUR = timedelta(hours=1)
 _COLOURS = [pages.BLUE, pages.OCHRE, pages.GREEN, pages.RED, pages.AMBER, pages.GREY]
 _MOST = len(_COLOURS) - 1
 """So many series have a colour of their own; the rest of them is one more."""
@@ -35,14 +42,30 @@ def draw(query: str, result: Result) -> bytes | None:
 
 
 def _throughput(axes: Axes, result: Result) -> None:
-    hours = result.column("hour")
-    axes.bar(hours, result.column("predictions"), width=timedelta(hours=1), align="edge", color=pages.BLUE)  # type: ignore[arg-type]
+    counts, width = _bars(result.column("hour"), result.column("predictions"))
+    begins, width_days = _numbers(list(counts)), width / timedelta(days=1)
+    axes.bar(begins, list(counts.values()), width=width_days, align="edge", color=pages.BLUE)
+    axes.xaxis_date()
     locator = mdates.AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    axes.set_xlim(hours[0], hours[-1] + timedelta(hours=1))
-    axes.set_ylabel("predictions per hour")
-    axes.set_xlabel("hour (UTC)")
+    _limit(axes, begins[0], begins[-1] + width_days)
+    unit = "hour" if width == _HOUR else "day" if width.days == 1 else f"{width.days:,} days"
+    axes.set_ylabel(f"predictions per {unit}")
+    axes.set_xlabel("hour (UTC)" if width == _HOUR else "day (UTC)")
+
+
+def _bars(hours: list[datetime], counts: list[int]) -> tuple[dict[datetime, int], timedelta]:
+    """Predictions by the begin of a bar, and the bars' width: an hour, or so many days that there are not too many."""
+    length = (hours[-1] - hours[0]) // _HOUR + 1
+    if length <= _MOST_BARS:
+        return dict(zip(hours, counts, strict=True)), _HOUR
+    width = timedelta(days=-(-length // (24 * _MOST_BARS)))
+    begin = hours[0].replace(hour=0)
+    bars: Counter[datetime] = Counter()
+    for hour, count in zip(hours, counts, strict=True):
+        bars[begin + (hour - begin) // width * width] += count
+    return bars, width
 
 
 def _accuracy(axes: Axes, result: Result) -> None:
@@ -102,14 +125,26 @@ def _dead_letters(axes: Axes, result: Result) -> None:
 
 
 def _by_day(axes: Axes, days: list[Any]) -> None:
-    if (days[-1] - days[0]).days < _DAYS_NAMED:
-        axes.set_xticks([days[0] + timedelta(days=number) for number in range((days[-1] - days[0]).days + 1)])
+    length = (days[-1] - days[0]).days + 1
+    if length <= _DAYS_NAMED:
+        axes.set_xticks([days[0] + timedelta(days=number) for number in range(length)])
     else:
         axes.xaxis.set_major_locator(mdates.AutoDateLocator())  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_formatter(mdates.DateFormatter("%Y-%m-%d" if len(days) < 2 else "%d %b"))  # type: ignore[no-untyped-call]
-    first, last = mdates.date2num([days[0], days[-1]])  # type: ignore[no-untyped-call]
-    axes.set_xlim(first - 0.7, last + 0.7)
+    axes.xaxis.set_major_formatter(mdates.DateFormatter("%d %b" if 1 < length < _YEAR_DAYS else "%Y-%m-%d"))  # type: ignore[no-untyped-call]
+    first, last = _numbers([days[0], days[-1]])
+    _limit(axes, first - 0.7, last + 0.7)
     axes.set_xlabel("day (UTC)")
+
+
+def _limit(axes: Axes, first: float, last: float) -> None:
+    """Show the days from `first` to `last`, as far as the calendar goes: matplotlib names no others."""
+    begin, end = _numbers([datetime.min.replace(tzinfo=UTC), datetime.max.replace(microsecond=0, tzinfo=UTC)])
+    axes.set_xlim(max(first, begin), min(last, end))
+
+
+def _numbers(moments: Sequence[date]) -> list[float]:
+    """Days since 1970, as matplotlib counts them."""
+    return [float(number) for number in mdates.date2num(moments)]  # type: ignore[no-untyped-call]
 
 
 def _words(name: str) -> str:

@@ -1,5 +1,7 @@
 """The date=YYYY-MM-DD/ folders of a dataset: which there are, and those that are wanted as local files."""
 
+import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -12,6 +14,8 @@ from sentiment.progress import Progress
 DEFAULT_DAYS = 30
 PREFIX = "date="
 _SUFFIX = ".parquet"
+_DAY = re.compile(r"(\d{4}|[+-]\d{4,})-\d\d-\d\d")  # as Spark writes it: with a sign outside years 0 to 9999
+_NAMED = 3
 _DOWNLOADS = 16  # at a time: a stream's files are many and small
 
 
@@ -29,15 +33,45 @@ class Period:
         return f"{self.first} to {self.last}"
 
 
-def period(known: list[date], first: date | None, last: date | None) -> Period:
-    """The days to report on: as asked for, else the last 30 of those `known` (there is one), gaps counted."""
-    end = last or max(known)
-    begin = first or min(end, max(min(known), end - timedelta(days=DEFAULT_DAYS - 1)))
+@dataclass(frozen=True)
+class Folders:
+    """The folders of a dataset: the days that have one, sorted, and the names of those outside years 1 to 9999.
+
+    A message's time may be wrong; what no date can be is passed over, and told.
+    """
+
+    days: list[date]
+    outside: list[str]
+
+    def left_out(self, what: str, end: date) -> Iterator[str]:
+        """A line for the folders outside, and one for the days after `end`: the day from which on times are wrong."""
+        if self.outside:
+            more = f" and {len(self.outside) - _NAMED:,} more" if len(self.outside) > _NAMED else ""
+            yield f"{what} outside years 1 to 9999 are passed over: {', '.join(self.outside[:_NAMED])}{more}"
+        if late := [day for day in self.days if day > end]:
+            yield f"{what} after tomorrow are left out: {Period(late[0], late[-1])}; --last-date takes them in"
+
+
+def period(known: list[date], first: date | None, last: date | None, tomorrow: date) -> Period:
+    """The days to report on: as asked for, else the last 30 of those `known` (there is one), gaps counted.
+
+    Unless a last day is asked for, days after `tomorrow` count only where there are no others: a single message with
+    a wrong time would else be all that is reported.
+
+    Raises:
+        DataError: the first day lies after the last one that is there.
+    """
+    end = last or max([day for day in known if day <= tomorrow] or known)
+    if first and first > end:
+        later = "; --last-date takes in later ones" if max(known) > end else ""
+        raise DataError(f"--first-date: want a day not after {end}, the newest with a folder, found {first}{later}")
+    days = min(DEFAULT_DAYS - 1, (end - date.min).days)
+    begin = first or min(end, max(min(known), end - timedelta(days=days)))
     return Period(begin, end)
 
 
-def dates(location: str, argument: str) -> list[date]:
-    """The days that a dataset has a folder for, sorted; none if there is no such folder.
+def folders(location: str, argument: str) -> Folders:
+    """The folders that a dataset has; none if there is no such dataset.
 
     Args:
         location: local path or gs:// URI, as `objects.folder_at` gives it.
@@ -46,15 +80,21 @@ def dates(location: str, argument: str) -> list[date]:
     Raises:
         DataError: it cannot be listed, or a folder's name holds no date.
     """
-    found = []
+    days, outside = [], []
     for name in objects.folders(location):
         if not name.startswith(PREFIX):
             continue
+        text = name.removeprefix(PREFIX)
         try:
-            found.append(date.fromisoformat(name.removeprefix(PREFIX)))
+            if not (found := _DAY.fullmatch(text)):
+                raise ValueError
+            if found[1] == "0000" or len(found[1]) > len("YYYY"):
+                outside.append(name)
+            else:
+                days.append(date.fromisoformat(text))
         except ValueError:
             raise DataError(f"{argument} {location}: want folders called date=YYYY-MM-DD, found {name}") from None
-    return sorted(found)
+    return Folders(sorted(days), outside)
 
 
 def fetch(location: str, days: list[date], scratch: Path, steps: Progress) -> tuple[Path, list[date]]:

@@ -1,14 +1,14 @@
 """The report on a stream's predictions: all queries over its newest days, as one HTML page and as Markdown."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sentiment import objects, pages
 from sentiment.jobs import DataError
 from sentiment.monitoring import charts, partitions
-from sentiment.monitoring.partitions import Period
+from sentiment.monitoring.partitions import Folders, Period
 from sentiment.monitoring.warehouse import DEAD_LETTERS, PREDICTIONS, QUERIES, Result, Value, Warehouse
 from sentiment.progress import Progress
 from sentiment.serving import layout
@@ -53,7 +53,7 @@ class Request:
         predictions: folder of the predictions, local or gs://.
         dead_letters: folder of the dead letters; empty: `<predictions>-dead-letters`, if it is there.
         first: first day; None: 30 days up to the last.
-        last: last day; None: the newest that is there.
+        last: last day; None: the newest that is there, those after tomorrow (UTC) left out.
         max_age_seconds: an older newest prediction is stale.
         sql: folder of the SQL files.
     """
@@ -75,12 +75,14 @@ class Report:
         period: the days looked at.
         now: the moment that staleness counts from.
         results: by query.
+        notes: what is there and was not looked at, one line each.
     """
 
     predictions: str
     period: Period
     now: datetime
     results: dict[str, Result]
+    notes: list[str]
 
     def newest(self) -> dict[str, Any]:
         """The one row of the query staleness."""
@@ -118,14 +120,18 @@ def make(request: Request, scratch: Path, steps: Progress, now: datetime | None 
     now = now or datetime.now(UTC)
     predictions = objects.folder_at(request.predictions.rstrip("/"), _PREDICTIONS_FLAG)
     house = Warehouse(request.sql, scratch)
-    known = _known(predictions, _PREDICTIONS_FLAG, PREDICTIONS)
-    period = partitions.period(known, request.first, request.last)
-    days = [day for day in known if day in period]
-    if not _attach(house, PREDICTIONS, predictions, days, _PREDICTIONS_FLAG, scratch, steps):
+    known = _known(predictions, _PREDICTIONS_FLAG, "predictions")
+    if not known.days:
+        raise DataError(f"{_PREDICTIONS_FLAG} {predictions}: want days of years 1 to 9999, found {known.outside[0]}")
+    tomorrow = (now + timedelta(days=1)).date()
+    period = partitions.period(known.days, request.first, request.last, tomorrow)
+    if not _attach(house, PREDICTIONS, predictions, known, period, _PREDICTIONS_FLAG, scratch, steps):
         raise _nothing(predictions, period, known)
     dead = objects.folder_at(request.dead_letters.rstrip("/") or layout.dead_letters(predictions), _DEAD_FLAG)
-    dead_days = _known(dead, _DEAD_FLAG, "dead letters") if request.dead_letters else partitions.dates(dead, _DEAD_FLAG)
-    _attach(house, DEAD_LETTERS, dead, [day for day in dead_days if day in period], _DEAD_FLAG, scratch, steps)
+    dead_known = (
+        _known(dead, _DEAD_FLAG, "dead letters") if request.dead_letters else partitions.folders(dead, _DEAD_FLAG)
+    )
+    _attach(house, DEAD_LETTERS, dead, dead_known, period, _DEAD_FLAG, scratch, steps)
     parameters: dict[str, Value] = {
         "first_date": period.first,
         "last_date": period.last,
@@ -136,7 +142,9 @@ def make(request: Request, scratch: Path, steps: Progress, now: datetime | None 
     for query in QUERIES:
         with steps.step(query):
             results[query] = house.run(query, parameters)
-    found = Report(predictions, period, now, results)
+    end = date.max if request.last else max(period.last, tomorrow)
+    notes = [*known.left_out("predictions", end), *dead_known.left_out("dead letters", end)]
+    found = Report(predictions, period, now, results, notes)
     if not found.newest()["predictions"]:
         raise _nothing(predictions, period, known)
     return found
@@ -150,6 +158,7 @@ def write(report: Report, folder: Path) -> Path:
         "is_stale": report.newest()["is_stale"],
         "place": report.predictions,
         "period": str(report.period),
+        "notes": report.notes,
         "made": f"{report.now:%Y-%m-%d %H:%M} UTC",
         "sections": sections,
     }
@@ -163,17 +172,25 @@ def write(report: Report, folder: Path) -> Path:
     return folder / PAGE
 
 
-def _known(location: str, argument: str, what: str) -> list[date]:
-    known = partitions.dates(location, argument)
-    if not known:
+def _known(location: str, argument: str, what: str) -> Folders:
+    known = partitions.folders(location, argument)
+    if not (known.days or known.outside):
         raise DataError(f"{argument} {location}: want {what} under date=YYYY-MM-DD/, found none")
     return known
 
 
 def _attach(
-    house: Warehouse, table: str, location: str, days: list[date], argument: str, scratch: Path, steps: Progress
+    house: Warehouse,
+    table: str,
+    location: str,
+    known: Folders,
+    period: Period,
+    argument: str,
+    scratch: Path,
+    steps: Progress,
 ) -> bool:
-    """Whether there are files of these days; they are the table then."""
+    """Whether there are files of the period's days; they are the table then."""
+    days = [day for day in known.days if day in period]
     folder, filled = partitions.fetch(location, days, scratch / table, steps)
     if filled:
         with steps.step(f"looking at the files of {location}"):
@@ -181,8 +198,8 @@ def _attach(
     return bool(filled)
 
 
-def _nothing(location: str, period: Period, known: list[date]) -> DataError:
-    there = f"folders from {known[0]} to {known[-1]}"
+def _nothing(location: str, period: Period, known: Folders) -> DataError:
+    there = f"folders from {Period(known.days[0], known.days[-1])}"
     return DataError(f"{_PREDICTIONS_FLAG} {location}: want predictions of {period}, found none; {there}")
 
 
