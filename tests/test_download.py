@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from buckets import Store
 from gcs_service import Gcs
 from kaggle_server import SIGNATURE, TOKEN, Dataset, KaggleServer
@@ -222,6 +223,55 @@ def test_a_server_that_is_not_there_is_one_line(
     monkeypatch.setenv("KAGGLE_API_ENDPOINT", "http://example.org")
     with pytest.raises(ArgumentsError, match="KAGGLE_API_ENDPOINT: want https://HOST or http://127"):
         run()
+
+
+def test_a_password_in_the_endpoint_is_not_shown(
+    kaggle: KaggleServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setenv("KAGGLE_API_ENDPOINT", kaggle.url.replace("http://", "http://joe:hush@"))
+    with pytest.raises(DataError, match=r"^--dataset a/forbidden: want one .* found it forbidden \(403\)") as told:
+        download_and_upload.main(["--output-dir", str(folder), "--dataset", "a/forbidden"])
+    out, err = capsys.readouterr()
+    assert f"Kaggle at {kaggle.url}\n" in out
+    assert "hush" not in out + err + str(told.value)
+    assert len(kaggle.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "url", "own"),
+    [
+        ("https://joe:hush@example.org", "https://example.org/v1/x", True),
+        ("https://joe:hush@example.org:443", "https://Example.org/v1/x", True),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080/v1/x", True),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8081/v1/x", False),
+        ("", "https://api.kaggle.com/v1/x", True),
+        ("", "https://storage.googleapis.com/x", False),
+    ],
+)
+def test_an_answer_is_the_api_s_by_host_and_port(endpoint: str, url: str, own: bool) -> None:
+    answer = requests.Response()
+    answer.status_code, answer.url = 403, url
+    assert kaggles._status(requests.HTTPError(response=answer), endpoint) == (403, 0.0, own)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "shown"),
+    [
+        ("http://joe:hush@example.org", "http://example.org"),
+        ("joe:hush@example.org", "example.org"),
+        ("https://joe:hush@example.org:port", "https://example.org:port"),
+        ("https://joe:hush@[example", "https://[example"),
+        ("https://joe:hush@", "https://"),
+    ],
+)
+def test_an_endpoint_that_is_none_is_shown_without_its_password(
+    kaggle: KaggleServer, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch, endpoint: str, shown: str
+) -> None:
+    assert kaggle
+    monkeypatch.setenv("KAGGLE_API_ENDPOINT", endpoint)
+    with pytest.raises(ArgumentsError) as told:
+        run()
+    assert str(told.value) == f"KAGGLE_API_ENDPOINT: want https://HOST or http://127.0.0.1:PORT, found {shown!r}"
 
 
 def test_a_store_that_is_not_there_is_one_line_without_the_signed_address(

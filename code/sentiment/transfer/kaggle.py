@@ -18,7 +18,7 @@ from kagglesdk.datasets.services.dataset_api_service import DatasetApiClient
 from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest, ApiListDatasetFilesRequest
 from kagglesdk.kaggle_http_client import KaggleHttpClient
 
-from sentiment.jobs import ArgumentsError, DataError, one_line
+from sentiment.jobs import ArgumentsError, DataError, one_line, without_secrets
 from sentiment.transfer.accounts import HOW, Account
 
 ENDPOINT_VARIABLE = "KAGGLE_API_ENDPOINT"
@@ -204,11 +204,21 @@ def _http(account: Account, endpoint: str) -> Any:
 def _endpoint() -> str:
     """The address in KAGGLE_API_ENDPOINT, or empty: credentials travel there, so it is https or this machine."""
     named = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/")
-    parts = urlsplit(named)
-    on_this_machine = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
-    if named and not on_this_machine and not (parts.scheme == "https" and parts.hostname):
-        raise ArgumentsError(f"{ENDPOINT_VARIABLE}: want https://HOST or http://127.0.0.1:PORT, found {named!r}")
+    try:
+        scheme, host, _ = _server(named)
+    except ValueError:  # of a port that is no number, or a bracket that is not closed
+        scheme, host = "", ""
+    on_this_machine = scheme == "http" and host in ("127.0.0.1", "localhost", "::1")
+    if named and not on_this_machine and not (scheme == "https" and host):
+        shown = without_secrets(named) if "://" in named else named.rpartition("@")[2]
+        raise ArgumentsError(f"{ENDPOINT_VARIABLE}: want https://HOST or http://127.0.0.1:PORT, found {shown!r}")
     return named
+
+
+def _server(address: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port of an address, whoever asks there; ValueError: it has no such form."""
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def _identity(answer: Any) -> Identity:
@@ -231,17 +241,16 @@ def _status(error: requests.HTTPError, endpoint: str) -> tuple[int, float, bool]
     if status < 400:  # the client also raises for an error that stands in the body alone
         status = answer.json().get("code", 500)
     wait = answer.headers.get("Retry-After", "")
-    host = urlsplit(answer.url).netloc
-    own = urlsplit(endpoint or "https://api.kaggle.com").netloc
-    return int(status), float(wait) if wait.isdecimal() else 0.0, host == own
+    is_own = _server(answer.url)[1:] == _server(endpoint or "https://api.kaggle.com")[1:]
+    return int(status), float(wait) if wait.isdecimal() else 0.0, is_own
 
 
 @contextmanager
 def _troubles() -> Iterator[None]:
-    """Errors of the connection as TroubleError, without the query of an address: its signature is a secret."""
+    """Errors of the connection as TroubleError, without what is secret in an address: password, signed query."""
     try:
         yield
     except requests.HTTPError:
         raise
     except (requests.RequestException, OSError) as error:
-        raise TroubleError(re.sub(r"\?[^\s'\")]*", "", one_line(error))[:300]) from None
+        raise TroubleError(without_secrets(re.sub(r"\?[^\s'\")]*", "", one_line(error)))[:300]) from None

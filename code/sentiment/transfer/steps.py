@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sentiment.jobs import DataError
+from sentiment.jobs import DataError, without_secrets
 from sentiment.progress import start_logging
 from sentiment.transfer.accounts import find_account
 from sentiment.transfer.archive import GB
@@ -39,7 +39,7 @@ def run(wanted: Wanted, dry: bool) -> None:
     bucket = Bucket(wanted.bucket) if wanted.bucket else None
     stored = bucket.objects(wanted.prefix and f"{wanted.prefix}/") if bucket else {}
     if kaggle.endpoint:
-        print(f"Kaggle at {kaggle.endpoint}", flush=True)
+        print(f"Kaggle at {without_secrets(kaggle.endpoint)}", flush=True)
     if dry:
         coming = _would_download(wanted, kaggle, download)
         if bucket:
