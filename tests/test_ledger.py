@@ -23,7 +23,7 @@ from mlflow.tracking import MlflowClient
 from pyspark.sql import SparkSession
 
 from sentiment import experiment, objects, training_arguments
-from sentiment.jobs import DataError
+from sentiment.jobs import ArgumentsError, DataError
 from sentiment.live import claims, ledger, moves
 from sentiment.live.entries import FIRST, FOUND, PROMOTED, REVERTED, ROLLED_BACK, Entry, lineage
 from sentiment.live.ledger import ChampionChangedError, HandMovedError, Ledger, announce_best, open_ledger
@@ -277,7 +277,7 @@ def test_a_ledger_that_cannot_be_written_is_named_and_nothing_moves(place: Place
 )
 def test_a_place_without_create_once_is_refused(place: Place, location: str) -> None:
     with pytest.raises(
-        DataError, match=re.escape(f"--ledger: want a local folder or gs://BUCKET/FOLDER, found {location}")
+        ArgumentsError, match=re.escape(f"--ledger: want a local folder or gs://BUCKET/FOLDER, found {location}")
     ):
         open_ledger(place.client, MODEL, location)
 

@@ -25,7 +25,7 @@ from pyspark.sql import SparkSession
 from sqlglot import exp
 
 from sentiment import pages
-from sentiment.jobs import DataError
+from sentiment.jobs import ArgumentsError, DataError
 from sentiment.monitoring import charts, report, warehouse
 from sentiment.monitoring.report import Report, Request
 from sentiment.progress import Progress
@@ -437,7 +437,9 @@ def test_what_is_not_there_is_told(predictions: Path, make: Make, tmp_path: Path
         make(predictions, dead_letters=str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match=r"^--dead-letters .*: want the columns of dead_letters, found none called pay"):
         make(predictions, dead_letters=str(predictions))
-    with pytest.raises(DataError, match=r"^--predictions: want a local folder or gs://BUCKET/FOLDER, found s3://x"):
+    with pytest.raises(
+        ArgumentsError, match=r"^--predictions: want a local folder or gs://BUCKET/FOLDER, found s3://x"
+    ):
         make("s3://x")
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"^--output .*/file: want a folder to write to: File exists"):

@@ -340,7 +340,10 @@ def test_the_worst_of_several_streams_counts(
         (["--checkpoint", "a", "--streams", "b"], 2, "found none or several"),
         (["--stream", "name=a,checkpoint=x", "--output-path", "y"], 2, "want --checkpoint with them"),
         (["--stream", "name=a,checkpoint=x", "--stream", "name=a,checkpoint=y"], 2, "found a more than once"),
-        (["--checkpoint", "hdfs://x/y"], 1, "want a local folder or gs://BUCKET/FOLDER, found hdfs://x/y"),
+        (["--checkpoint", "hdfs://x/y"], 2, "want a local folder or gs://BUCKET/FOLDER, found hdfs://x/y"),
+        (["--checkpoint", "x", "--report", "s3://x/y"], 2, "--report: want a local folder or gs://BUCKET/FOLDER"),
+        (["--streams", "s3://x/y"], 2, "--streams: want a local folder or gs://BUCKET/FOLDER, found s3://x/y"),
+        (["--stream", "name=a,checkpoint=s3://x/y"], 2, "--stream: want a local folder or gs://BUCKET/FOLDER"),
         (["--streams", "no/such.json"], 1, "--streams no/such.json: want a JSON file, found none"),
         (["--stream", "name=a"], 2, ""),
         (["--checkpoint", "a", "--max-dead-letter-share", "2"], 2, ""),
@@ -351,6 +354,23 @@ def test_a_mistake_is_named(arguments: list[str], code: int, named: str) -> None
     found, line = ended(arguments)
     assert found == code
     assert named in line
+
+
+def test_an_output_that_only_the_checkpoint_names_and_nobody_can_read_is_no_mistake_in_the_arguments(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / layout.SETTINGS).write_text('{"--output-path": "hdfs://x/y"}')
+    code, line = ended(["--checkpoint", str(tmp_path)])
+    wanted = "want predictions in a local folder or on gs://, found --output-path hdfs://x/y"
+    assert (code, line) == (1, f"{tmp_path}: {wanted}")
+
+
+def test_a_place_in_the_list_of_streams_that_nobody_can_read_is_no_mistake_in_the_arguments(tmp_path: Path) -> None:
+    streams = [{"name": "a", "checkpoint": "/x"}, {"name": "b", "checkpoint": "/x", "output": "s3://x/y"}]
+    (tmp_path / "list.json").write_text(json.dumps(streams))
+    code, line = ended(["--streams", str(tmp_path / "list.json")])
+    wanted = "want local folders or gs://BUCKET/FOLDER in it, found s3://x/y"
+    assert (code, line) == (1, f"--streams {tmp_path / 'list.json'}: {wanted}")
 
 
 def test_a_path_with_commas_stays_whole() -> None:

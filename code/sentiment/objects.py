@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from sentiment import gs
-from sentiment.jobs import DataError, one_line
+from sentiment.jobs import ArgumentsError, DataError, one_line
 
 PROBE = ".writable"
 """Name of the object that `check_writable` leaves in a folder."""
@@ -39,7 +39,15 @@ class Entry:
 
 
 def folder_at(location: str, argument: str) -> str:
-    """The folder as a local path or a gs:// URI; DataError, naming `argument`: nothing can be created once there."""
+    """The folder as a local path or a gs:// URI; ArgumentsError: `argument` names no place where objects can lie."""
+    found = folder_or_none(location)
+    if found is None:
+        raise ArgumentsError(f"{argument}: want a local folder or gs://BUCKET/FOLDER, found {location or 'nothing'}")
+    return found
+
+
+def folder_or_none(location: str) -> str | None:
+    """What `folder_at` gives, for a location that is no argument; None: nothing can be created once there."""
     with suppress(ValueError):  # of a bracket that is not closed
         parts = urlsplit(location)
         if parts.scheme == gs.GS and parts.netloc:
@@ -48,7 +56,7 @@ def folder_at(location: str, argument: str) -> str:
             return str(Path(url2pathname(parts.path)))
         if location and not parts.scheme:
             return str(Path(location))
-    raise DataError(f"{argument}: want a local folder or gs://BUCKET/FOLDER, found {location or 'nothing'}")
+    return None
 
 
 def check_writable(folder: str, argument: str) -> None:

@@ -125,6 +125,9 @@ def _listed(location: str) -> list[dict[str, str]]:
         raise DataError(
             f"--streams {location}: want a list of objects with name and checkpoint, maybe output and audit, all texts"
         )
+    for place in (each[key] for each in found for key in KEYS[1:] if each.get(key)):
+        if objects.folder_or_none(place) is None:
+            raise DataError(f"--streams {location}: want local folders or gs://BUCKET/FOLDER in it, found {place}")
     return found
 
 

@@ -49,7 +49,10 @@ def tell(stream: Stream, limits: Limits, window_seconds: float, check_files: int
     seen = reading.look(stream, window_seconds, now)
     if seen is None:
         return Told(stream, NEVER_RAN)
-    folder = objects.folder_at(seen.output, "--output-path")
+    folder = objects.folder_or_none(seen.output)
+    if folder is None:
+        wanted = "want predictions in a local folder or on gs://, found --output-path"
+        raise DataError(f"{stream.checkpoint}: {wanted} {seen.output or 'nowhere'}")
     log.info("%s: %d batches, reading %s", stream.name, len(seen.batches), folder)
     output = outputs.look(folder, seen.batches, check_files)
     found = counting.figures(seen, output)
@@ -163,7 +166,7 @@ def _audited(stream: Stream) -> list[str] | None:
         raise DataError(
             f"--audit {stream.audit}: want what audit_predictions.py --report has written, found something else"
         ) from None
-    if objects.folder_at(of, "--audit") != stream.checkpoint:
+    if objects.folder_or_none(of) != stream.checkpoint:
         raise DataError(f"--audit {stream.audit}: want the audit of {stream.checkpoint}, found that of {of}")
     return gaps
 

@@ -52,7 +52,7 @@ class ChampionChangedError(DataError):
 
 
 def open_ledger(client: MlflowClient, model: str, location: str = "") -> "Ledger":
-    """The ledger of a registered model, which need not exist yet; DataError names --ledger.
+    """The ledger of a registered model, which need not exist yet; ArgumentsError and DataError name --ledger.
 
     Args:
         client: of the registry.
@@ -70,10 +70,8 @@ def default_location(client: MlflowClient) -> str:
     except MlflowException as error:
         raise DataError(f"{wanted}, and no default experiment to lie beside: {brief(error)}") from error
     root = location.rstrip("/").removesuffix("/0")
-    try:
-        objects.folder_at(root, "--ledger")
-    except DataError:
-        raise DataError(f"{wanted}, and artifacts lie at {location}") from None
+    if objects.folder_or_none(root) is None:
+        raise DataError(f"{wanted}, and artifacts lie at {location}")
     return f"{root}/ledger"
 
 

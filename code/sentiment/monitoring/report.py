@@ -115,6 +115,7 @@ def make(request: Request, scratch: Path, steps: Progress, now: datetime | None 
         now: the moment that staleness counts from.
 
     Raises:
+        ArgumentsError: a folder is neither local nor on gs://.
         DataError: no predictions in those days, or folders that do not hold what they should.
     """
     now = now or datetime.now(UTC)
