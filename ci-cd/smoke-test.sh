@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Sends marked messages through a stream that was deployed, and waits for their predictions by the live version.
 #
-#   ci-cd/smoke-test.sh [--stream NAME] [--version N] [--timeout SECONDS] [--env FILE] [--dry-run]
+#   ci-cd/smoke-test.sh [--stream NAME] [--version N] [--timeout SECONDS]
+#       [--kafka-output-bootstrap HOST:PORT] [--env FILE] [--dry-run]
 #
 #   --stream NAME       the stream (default: MODEL_NAME), with its checkpoint at gs://CHECKPOINT_BUCKET/checkpoint/NAME,
 #                       where it says whether it reads Kafka or files and where it writes
 #   --version N         the version that is to score (default: that of the alias champion, as the registry has it)
 #   --timeout SECONDS   until all is there; a stream that still has the version before is asked again (default: 180)
+#   --kafka-output-bootstrap HOST:PORT
+#                       the broker that a stream with that flag writes to (default: KAFKA_BOOTSTRAP)
 #   --env FILE          settings as NAME=VALUE lines (default: ci-cd/env); the environment has precedence
 #   --dry-run           show the command, send nothing
 #
@@ -27,7 +30,7 @@ while [ $# -gt 0 ]; do
     --help) print_help ci-cd/smoke-test.sh; exit ;;
     --dry-run) DRY_RUN=1; shift; continue ;;
     --stream) need_value "$@"; stream=$2 ;;
-    --version | --timeout) need_value "$@"; options+=("$1" "$2") ;;
+    --version | --timeout | --kafka-output-bootstrap) need_value "$@"; options+=("$1" "$2") ;;
     --env) need_value "$@"; env_file=$2 ;;
     *) usage_error "want the arguments that --help lists, found $1" ;;
   esac

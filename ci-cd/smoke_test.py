@@ -13,6 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,17 +24,29 @@ except ModuleNotFoundError:
     raise SystemExit("smoke_test.py: the package 'sentiment' is missing: want it in code/ beside ci-cd/") from None
 import pyarrow.parquet as pq
 from kafka import TopicPartition
+from kafka.errors import KafkaError
 from mlflow.exceptions import MlflowException
 
 from sentiment import arguments, flags, jobs, kafka_clients, objects, tracking
+from sentiment.health import streams
 from sentiment.jobs import DataError
 from sentiment.roles import CHAMPION
+from sentiment.serving import layout
+from sentiment.serving.settings import KAFKA
 
 TEXTS = ("I love this wonderful day, thank you", "I hate this, so sad and sick", "just a day")
 PAUSE_SECONDS = 3.0
 SEND_SECONDS = 30
 Scored = dict[str, str]
 """Version by text."""
+
+
+@dataclass(frozen=True)
+class Brokers:
+    """Addresses of the brokers that a stream reads from and writes to; its checkpoint does not hold them."""
+
+    input: str
+    output: str
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -51,6 +64,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=kafka_clients.bootstrap,
         default=os.environ.get("KAFKA_BOOTSTRAP") or "127.0.0.1:9092",
         help="host:port of the stream's broker; KAFKA_BOOTSTRAP sets another default",
+    )
+    parser.add_argument(
+        "--kafka-output-bootstrap",
+        type=kafka_clients.bootstrap,
+        help="broker of the output topic, if it is another (default: --kafka-bootstrap)",
     )
     parser.add_argument(
         "--timeout",
@@ -78,19 +96,26 @@ def main(argv: list[str] | None = None) -> None:
                 f"{tracking.brief(error)}"
             ) from None
 
-    seconds, version = watch(stream, args.kafka_bootstrap, wanted, args.timeout)
+    brokers = Brokers(args.kafka_bootstrap, args.kafka_output_bootstrap or args.kafka_bootstrap)
+    seconds, version = watch(stream, brokers, wanted, args.timeout)
     print(f"{len(TEXTS)} messages in, {len(TEXTS)} predictions out after {seconds:.1f} s, by version {version}")
 
 
 def settings(checkpoint: str) -> dict[str, str]:
-    """What the stream was started with, by flag."""
-    text = objects.read(f"{checkpoint}/settings.json")
-    if text is None:
+    """What the stream was started with, by flag; DataError: it does not say where messages go and come out."""
+    found = streams.settings(checkpoint)
+    if found is None:
         raise DataError(f"--checkpoint {checkpoint}: want the checkpoint of a stream, found none")
-    return dict(json.loads(text.splitlines()[-1]))
+    reads = ["--kafka-topic"] if found.get("--source-type") == KAFKA else ["--input-path", "--file-format"]
+    writes = [] if found.get("--kafka-output-topic") else ["--output-path"]
+    missing = [flag for flag in ("--source-type", *reads, *writes) if not found.get(flag)]
+    if missing:
+        location = f"{checkpoint}/{layout.SETTINGS}"
+        raise DataError(f"{location}: want the settings of a stream, found no {', '.join(missing)} in it")
+    return {flag: str(value) for flag, value in found.items()}
 
 
-def watch(stream: dict[str, str], bootstrap: str, wanted: Callable[[], str], timeout: float) -> tuple[float, str]:
+def watch(stream: dict[str, str], brokers: Brokers, wanted: Callable[[], str], timeout: float) -> tuple[float, str]:
     """Send until all of one round was scored by the wanted version: the seconds of that round, and the version.
 
     Raises:
@@ -100,9 +125,9 @@ def watch(stream: dict[str, str], bootstrap: str, wanted: Callable[[], str], tim
     while True:
         marker = f"smoke-{uuid.uuid4().hex[:12]}"
         texts = [f"{text} {marker}" for text in TEXTS]
-        collect = predictions(stream, bootstrap, marker)
+        collect = predictions(stream, brokers.output, marker)
         began = time.monotonic()
-        send(stream, bootstrap, marker, texts)
+        send(stream, brokers.input, marker, texts)
         scored: Scored = {}
         while set(scored) < set(texts):
             if time.monotonic() > until:
@@ -123,12 +148,15 @@ def watch(stream: dict[str, str], bootstrap: str, wanted: Callable[[], str], tim
 
 def send(stream: dict[str, str], bootstrap: str, marker: str, texts: list[str]) -> None:
     """Send the texts to the stream, with ids made of the marker and without a label."""
-    if stream["--source-type"] == "kafka":
+    if stream["--source-type"] == KAFKA:
         topic = stream["--kafka-topic"]
         producer = kafka_clients.idempotent_producer(bootstrap, topic)
         try:
             for line in json_lines(marker, texts):
                 producer.send(topic, key=json.loads(line)["id"].encode(), value=line.encode()).get(SEND_SECONDS)
+        except KafkaError as error:
+            wanted = f"want messages to be taken for {topic} within {SEND_SECONDS} s"
+            raise DataError(f"--kafka-bootstrap {bootstrap}: {wanted}, found {jobs.one_line(error)}") from error
         finally:
             producer.close(timeout=10)
         return
@@ -168,14 +196,21 @@ def predictions(stream: dict[str, str], bootstrap: str, marker: str) -> Callable
 
 def from_kafka(bootstrap: str, topic: str, marker: str) -> Callable[[], Scored]:
     """Committed records of the topic of predictions."""
-    consumer = kafka_clients.committed_reader(bootstrap, topic)
+    flags = ("--kafka-output-bootstrap", "--kafka-output-topic")
+    consumer = kafka_clients.committed_reader(bootstrap, topic, flags)
     parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
     consumer.assign(parts)
-    for part, end in consumer.end_offsets(parts).items():
-        consumer.seek(part, end)
+    try:
+        for part, end in consumer.end_offsets(parts).items():
+            consumer.seek(part, end)
+    except KafkaError as error:
+        raise kafka_clients.unreachable(bootstrap, error, flags[0]) from error
 
     def collect() -> Scored:
-        records = [record for found in consumer.poll(timeout_ms=500).values() for record in found]
+        try:
+            records = [record for found in consumer.poll(timeout_ms=500).values() for record in found]
+        except KafkaError as error:
+            raise kafka_clients.unreachable(bootstrap, error, flags[0]) from error
         rows = [json.loads(record.value) for record in records if record.value and marker.encode() in record.value]
         return {row["text"]: row["model_version"] for row in rows}
 

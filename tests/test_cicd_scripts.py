@@ -242,6 +242,14 @@ def test_the_environment_goes_before_the_file(path: str, tmp_path: Path) -> None
     assert (code, out, err) == (0, command, "")
 
 
+def test_the_smoke_test_is_told_another_broker_of_the_output(path: str) -> None:
+    words = ["--dry-run", "--kafka-output-bootstrap", "other.internal:9092"]
+    code, out, err = run(path, "smoke-test.sh", *words, **SETTINGS)
+    assert (code, err) == (0, "")
+    assert "--kafka-output-bootstrap other.internal:9092 " in out
+    assert "--kafka-bootstrap broker.internal:9092" in out
+
+
 def test_a_file_is_taken_from_where_the_user_is(path: str, tmp_path: Path) -> None:
     (tmp_path / "env").write_text("REGION=europe-west1\n", encoding="utf-8")
     for script in ("train-model.sh", "deploy-serving.sh", "smoke-test.sh", "create-cluster.sh", "delete-cluster.sh"):

@@ -1,5 +1,6 @@
 """The registry is reached or named in one line, without passwords, and by two at once."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +51,8 @@ def test_who_only_asks_makes_no_database(tmp_path: Path) -> None:
 
 
 def test_the_smoke_test_makes_no_database(tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text("{}")
+    settings = {"--source-type": "kafka", "--kafka-topic": "in", "--kafka-output-topic": "out"}
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
     with pytest.raises(DataError, match=r"^--mlflow-uri sqlite:.*, found no file "):
         smoke_test.main(["--checkpoint", str(tmp_path), "--mlflow-uri", f"sqlite:///{tmp_path / 'new.db'}"])
     assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]

@@ -34,8 +34,16 @@ def add_connection(parser: argparse.ArgumentParser, topic: str) -> None:
     parser.add_argument("--kafka-topic", default=topic, help="topic, which must be there")
 
 
-def committed_reader(servers: str, topic: str) -> KafkaConsumer:
-    """A consumer of committed records that belongs to no group; DataError if broker or topic is not there."""
+def committed_reader(
+    servers: str, topic: str, flags: tuple[str, str] = ("--kafka-bootstrap", "--kafka-topic")
+) -> KafkaConsumer:
+    """A consumer of committed records that belongs to no group; DataError if broker or topic is not there.
+
+    Args:
+        servers: addresses of the broker.
+        topic: what it will read.
+        flags: what errors name, for the broker and for the topic.
+    """
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what matters of its warnings becomes one line of ours
     try:
         consumer = KafkaConsumer(
@@ -48,9 +56,9 @@ def committed_reader(servers: str, topic: str) -> KafkaConsumer:
         )
         if topic not in consumer.topics():
             consumer.close()
-            raise DataError(f"--kafka-topic {topic}: want a topic of {servers}, found none of that name")
+            raise DataError(f"{flags[1]} {topic}: want a topic of {servers}, found none of that name")
     except (KafkaError, OSError) as error:
-        raise unreachable(servers, error) from error
+        raise unreachable(servers, error, flags[0]) from error
     return consumer
 
 
@@ -70,6 +78,6 @@ def idempotent_producer(servers: str, topic: str, **settings: Any) -> KafkaProdu
         raise unreachable(servers, error) from error
 
 
-def unreachable(servers: str, error: BaseException) -> DataError:
-    """The error of a broker that does not answer."""
-    return DataError(f"--kafka-bootstrap {servers}: want a Kafka broker, got no answer: {one_line(error)}")
+def unreachable(servers: str, error: BaseException, flag: str = "--kafka-bootstrap") -> DataError:
+    """The error of a broker that does not answer; `flag` is what names it."""
+    return DataError(f"{flag} {servers}: want a Kafka broker, got no answer: {one_line(error)}")

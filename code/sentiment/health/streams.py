@@ -94,8 +94,8 @@ def look(stream: Stream, window_seconds: float, now: float) -> Seen | None:
     Raises:
         DataError: the store cannot be read, or what is there was not written by the serving job.
     """
-    settings = _settings(stream.checkpoint)
-    if settings is None:
+    known = settings(stream.checkpoint)
+    if known is None:
         return None
     manifests = _numbered(f"{stream.checkpoint}/{layout.MANIFESTS}")
     young = [number for number, entry in manifests.items() if now - entry.modified <= window_seconds]
@@ -103,7 +103,7 @@ def look(stream: Stream, window_seconds: float, now: float) -> Seen | None:
     return Seen(
         stream=stream,
         now=now,
-        output=(stream.output or str(settings.get("--output-path", ""))).rstrip("/"),
+        output=(stream.output or str(known.get("--output-path", ""))).rstrip("/"),
         lease=lease(stream.checkpoint),
         drain_pending=drain_pending(stream.checkpoint),
         batches=_batches(stream.checkpoint, [(n, manifests[n].modified) for n in wanted[-MOST_BATCHES:]]),
@@ -132,10 +132,11 @@ def drain_pending(checkpoint: str) -> bool:
 
 def is_stream(checkpoint: str) -> bool:
     """Whether the serving job has ever run on this checkpoint."""
-    return _settings(checkpoint) is not None
+    return settings(checkpoint) is not None
 
 
-def _settings(checkpoint: str) -> dict[str, Any] | None:
+def settings(checkpoint: str) -> dict[str, Any] | None:
+    """What the stream was started with, by flag; None: none has ever run there; DataError: it is no JSON object."""
     found = _json(f"{checkpoint}/{layout.SETTINGS}")
     if found is None:
         objects.names(checkpoint)  # which raises where there is not even a bucket: that is no stream's fault
