@@ -67,6 +67,13 @@ def test_the_init_action_finds_no_installer(tmp_path: Path) -> None:
     assert on_the_page("want Miniconda", done.stderr)
 
 
+def test_spark_has_no_connector_for_a_bucket(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        preprocess.main(["--input", "gs://bucket/raw", "--output", str(tmp_path / "clean")])
+    assert spark.version  # a session without Google's jars
+    assert on_the_page("cannot read <place>: No FileSystem", str(caught.value))
+
+
 def test_the_registry_has_no_such_model_or_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     client = tracking.client(uri)

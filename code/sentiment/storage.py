@@ -23,6 +23,9 @@ from sentiment.objects import write_whole_locally
 _READING = re.compile(r"^(?:\[\S+\] )?Encountered error while reading file (\S+)\. ")
 """How Spark begins to tell of a file that it cannot read, with a URI."""
 
+_NO_CONNECTOR = 'No FileSystem for scheme "gs"'
+"""What Hadoop says of gs:// without Google's jars, and nothing more."""
+
 
 @contextmanager
 def telling(task: str) -> Iterator[None]:
@@ -294,6 +297,10 @@ def first_line(error: BaseException) -> str:
         cause = cause.getCause()
         file = file or _unread(cause)
     message = str(cause.getMessage() or cause.getClass().getSimpleName()).strip().splitlines()[0]
+    if message == _NO_CONNECTOR:
+        message += (
+            ": want this job on a Dataproc cluster, whose Spark has Google's connector, or the files on this machine"
+        )
     return message if file.rpartition("/")[2] in message else f"{file}: {message}"
 
 

@@ -1,7 +1,7 @@
 """The rows that both versions are judged on, and how they were divided from those that are trained on."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import datasets, splits, storage, text
 from sentiment.datasets import TEST
+from sentiment.gate import nearby
 from sentiment.jobs import DataError
 from sentiment.splits import Splitting
 from sentiment.tracking import java_line
@@ -63,20 +64,30 @@ def read(spark: SparkSession, location: str) -> Validation:
     Raises:
         DataError: no splits.json, another format, other columns, or not both labels.
     """
+    asked = location.rstrip("/") or "/"
+    try:
+        with nearby.copied(spark, asked) as near:
+            found = _read(spark, near)
+    except DataError as error:
+        told = str(error)
+        raise DataError(told if told.startswith(FLAG) else f"{FLAG} {location}: {told}") from error
+    if found.rows["text"].isna().any() or not found.rows["label"].isin((0.0, 1.0)).all():
+        raise DataError(f"{FLAG} {location}: want a text and a label of 0 or 1 in every row, found rows without")
+    return replace(found, test=asked + found.test.removeprefix(near))
+
+
+def _read(spark: SparkSession, location: str) -> Validation:
     test = location
     try:
-        test, splitting = _find(spark, location.rstrip("/") or "/")
+        test, splitting = _find(spark, location)
         frame = datasets.read_clean(spark, test, FLAG)
         counts = splits.count_labels({TEST: frame})[TEST]
         digest, _ = datasets.digest(frame)
         rows = with_slices(frame).toPandas().sort_values(["id", "text"], ignore_index=True)
-    except DataError as error:
-        told = str(error)
-        raise DataError(told if told.startswith(FLAG) else f"{FLAG} {location}: {told}") from error
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(f"{FLAG}: want a Parquet folder of clean tweets at {test}, found {java_line(error)}") from error
-    if rows["text"].isna().any() or not rows["label"].isin((0.0, 1.0)).all():
-        raise DataError(f"{FLAG} {location}: want a text and a label of 0 or 1 in every row, found rows without")
     return Validation(test, splitting, digest, counts, rows)
 
 
