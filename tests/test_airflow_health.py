@@ -1,11 +1,16 @@
 """How jobs are watched, left alone and replaced, told by jobs as Dataproc describes them; no server is asked."""
 
+import itertools
+import time
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from google.cloud import dataproc_v1 as dp
 from sentiment_dags import deploy, management, serving_jobs, streams_health
+from sentiment_dags import serving as dag_serving
 from sentiment_dags.serving_jobs import DeploymentError, Jobs
 from sentiment_dags.streams_health import Batches
 from sentiment_dags.variables import SettingsError
@@ -84,6 +89,52 @@ def test_a_stream_serves_once_its_present_attempt_has_completed_a_batch_unless_i
         return
     with pytest.raises(DeploymentError, match=f"^job a-job of stream s failed: {complaint}"):
         watched()
+
+
+@pytest.mark.parametrize(
+    ("seen", "healthy"),
+    [
+        ([(41, 42)] * 9, ""),  # it hangs in batch 42
+        ([(41, 42), (41, 42), (42, 42)], "job a-job is RUNNING and has completed batch 42"),
+        ([(41, 41)] * 9, "job a-job is RUNNING, has read all its input and waits for more"),
+    ],
+)
+def test_a_stream_that_was_left_alone_serves_once_it_does_something_while_it_is_watched(
+    monkeypatch: pytest.MonkeyPatch, seen: list[tuple[int, int]], healthy: str
+) -> None:
+    looks, renewals, clock = iter(seen), itertools.count(1.0), itertools.count(0.0)
+    done = (NOW - timedelta(hours=50)).timestamp()
+
+    def batches(_: str) -> Batches:
+        committed, begun = next(looks)
+        return Batches(committed, time.time() if committed > 41 else done, begun)
+
+    monkeypatch.setattr(streams_health, "batches", batches)
+    monkeypatch.setattr(streams_health, "told", lambda *_: "")
+    monkeypatch.setattr(streams_health, "said", lambda _: streams_health.RUNS)
+    monkeypatch.setattr(streams_health, "renewal", lambda _: next(renewals))
+    passing = SimpleNamespace(monotonic=lambda: next(clock), time=time.time, sleep=lambda _: None)
+    monkeypatch.setattr(streams_health, "time", passing)
+    jobs = Jobs(Client(running(51 * 60)), "p", "r")
+    if healthy:
+        assert streams_health.wait_until_healthy(jobs, "a-job", "gs://c/s", 9, print, ours=False) == healthy
+        return
+    with pytest.raises(DeploymentError, match=r"failed: no batch is complete after 5 s$"):
+        streams_health.wait_until_healthy(jobs, "a-job", "gs://c/s", 5, print, ours=False)
+
+
+@pytest.mark.parametrize(("run_id", "ours"), [("this-run", True), ("another-run", False)])
+def test_a_run_knows_whether_it_has_submitted_the_job_that_it_watches(
+    monkeypatch: pytest.MonkeyPatch, run_id: str, ours: bool
+) -> None:
+    job = running(5)
+    job.labels.update(deploy.of_run({"labels": {}}, "this-run")["labels"])
+    asked = list[bool]()
+    monkeypatch.setattr(dag_serving, "at_work", lambda _: nullcontext((None, Jobs(Client(job), "p", "r"))))
+    monkeypatch.setattr(streams_health, "wait_until_healthy", lambda *_, ours: asked.append(ours))
+    deployed = {"done": "left alone", "job": "a-job", "checkpoint": "gs://c/s", "stream": "s", "model": "m"}
+    dag_serving.monitor({}, {**deployed, "version": "1"}, {"params": {"timeout_seconds": 1}, "run_id": run_id})
+    assert asked == [ours]
 
 
 def serving(number: int, state: Any, minutes: float, settings: str = "0123") -> dp.Job:

@@ -11,7 +11,8 @@ settings and code is left alone, one with others is drained and replaced, one th
 submitted again, never doubled: safe to run again at any time.
 
 **Health**: `monitor` is green when the job is RUNNING and has completed a batch, or has read all its input and keeps
-its lease. A job that fails twice or is not in time is cancelled, with its driver's last lines in the log.
+its lease; of a job that was left alone a batch counts that is done while it looks. A job that fails twice or is not in
+time is cancelled, if this run has submitted it, with its driver's last lines in the log.
 """
 
 from datetime import datetime, timedelta

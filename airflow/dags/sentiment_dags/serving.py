@@ -82,10 +82,11 @@ def monitor(found: Mapping[str, Any], deployed: Mapping[str, Any], context: Mapp
         raise AirflowSkipException("test mode: nothing was submitted")
     name, timeout = deployed["job"], context["params"]["timeout_seconds"]
     with at_work(found) as (_, jobs):
+        ours = is_of_run(jobs.get(name), str(context["run_id"]))
         try:
-            line = streams_health.wait_until_healthy(jobs, name, deployed["checkpoint"], timeout, log.info)
+            line = streams_health.wait_until_healthy(jobs, name, deployed["checkpoint"], timeout, log.info, ours=ours)
         except DeploymentError as error:
-            if is_of_run(jobs.get(name), str(context["run_id"])):
+            if ours:
                 jobs.cancel(name)
                 log.info("job %s was cancelled", name)
             context["ti"].xcom_push(key=FAILURE, value=str(error))

@@ -1,4 +1,4 @@
-"""Whether a stream that was deployed serves: its job runs, and its first batch is complete or nothing is to do."""
+"""Whether a stream serves: its job runs, and has completed a batch or has nothing to do."""
 
 import dataclasses
 import re
@@ -26,13 +26,23 @@ class Batches:
     begun: int
 
 
-def wait_until_healthy(jobs: Jobs, job_id: str, checkpoint: str, timeout: float, say: Say) -> str:
+def wait_until_healthy(jobs: Jobs, job_id: str, checkpoint: str, timeout: float, say: Say, *, ours: bool = True) -> str:
     """One line on what shows that it serves.
+
+    Args:
+        jobs: of the region.
+        job_id: its job.
+        checkpoint: of the stream.
+        timeout: seconds.
+        say: is told the driver's last lines.
+        ours: this run has submitted the job: any batch of its present attempt will do, and it gets time to begin one.
+            Of another's job the batches say nothing that were done before: it may hang since then.
 
     Raises:
         DeploymentError: the job ended, failed twice or was not in time; the driver's last lines were said.
     """
     until = time.monotonic() + timeout
+    known, idle = (-1, QUIET_SECONDS) if ours else (batches(checkpoint).committed, 0.0)
     quiet, renewed, runs = 0.0, 0.0, False
     while True:
         job = jobs.get(job_id)
@@ -42,7 +52,8 @@ def wait_until_healthy(jobs: Jobs, job_id: str, checkpoint: str, timeout: float,
             raise failed(job, f"it is {now}", say)
         if (failures := lately_failed(job)) >= FAILURES:
             raise failed(job, f"its driver failed {failures} times", say)
-        if now == "RUNNING" and seen.moment > job.status.state_start_time.timestamp():
+        fresh = seen.committed > known and seen.moment > job.status.state_start_time.timestamp()
+        if now == "RUNNING" and fresh:
             return f"job {job_id} is RUNNING and has completed batch {seen.committed}{told(checkpoint, seen.committed)}"
         if time.monotonic() >= until:
             raise failed(job, f"no batch is complete after {timeout:.0f} s", say)
@@ -51,7 +62,7 @@ def wait_until_healthy(jobs: Jobs, job_id: str, checkpoint: str, timeout: float,
             lease = renewal(checkpoint)
             if not quiet:
                 quiet, renewed = time.monotonic(), lease
-            if time.monotonic() - quiet >= QUIET_SECONDS and lease > renewed:
+            if time.monotonic() - quiet >= idle and lease > renewed:
                 return f"job {job_id} is RUNNING, has read all its input and waits for more"
         else:
             quiet = 0.0
