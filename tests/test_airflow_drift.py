@@ -1,11 +1,13 @@
 """What the drift DAG asks for, and what it makes of the reports; no task is run."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import drift_report
 import pytest
+from airflow.configuration import conf
 from airflow.sdk.exceptions import AirflowSkipException
 from sentiment_dags import drift, drift_tasks
 from sentiment_dags.settings import Settings, read
@@ -81,6 +83,16 @@ def test_a_model_that_drifted_in_two_streams_is_trained_once_for_both_reasons() 
     assert asked["note"] == asked["conf"]["reason"]
     assert drift.retrainings(findings, RUN) == [asked]
     assert drift.retrainings(findings, "manual__1")[0]["trigger_run_id"] != asked["trigger_run_id"]
+
+
+def test_whatever_a_model_is_called_airflow_takes_the_id_of_its_training() -> None:
+    names = ["Tweets DE", "tweets,de", "ツイート", "tweets"]
+    found = [drift.finding("s", "gs://p/s", report(model_name=f"{name}-best")) for name in names]
+    asked = drift.retrainings(found, RUN)
+    assert [each["conf"]["training_model_name"] for each in asked] == names
+    ids = {each["trigger_run_id"] for each in asked}
+    assert len(ids) == len(names)
+    assert [each for each in ids if not re.match(conf.get("scheduler", "allowed_run_id_pattern"), each)] == []
 
 
 @pytest.mark.parametrize("verdict", [drift.NO_DRIFT, drift.TOO_FEW])

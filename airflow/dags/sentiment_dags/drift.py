@@ -77,7 +77,7 @@ def retrainings(findings: Sequence[Mapping[str, Any]], run_id: str) -> list[dict
     return [
         {
             "conf": {"reason": (reason := "; ".join(reasons)), "training_model_name": model},
-            "trigger_run_id": f"drift__{_key(run_id)}__{model}",
+            "trigger_run_id": f"drift__{_key(run_id)}__{_key(model)}",
             "note": reason,
         }
         for model, reasons in found.items()
@@ -106,5 +106,6 @@ def summary(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _key(run_id: str) -> str:
-    return hashlib.sha256(run_id.encode()).hexdigest()[:12]
+def _key(name: str) -> str:
+    """A run or a model, whose names may hold what Airflow takes in no id of a run."""
+    return hashlib.sha256(name.encode()).hexdigest()[:12]
