@@ -8,12 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
+from google.api_core.exceptions import NotFound
 from google.cloud import dataproc_v1 as dp
-from sentiment_dags import deploy, management, serving_jobs, streams_health
+from sentiment_dags import deploy, management, serving_jobs, settings, streams_health, worker
 from sentiment_dags import serving as dag_serving
 from sentiment_dags.serving_jobs import DeploymentError, Jobs
 from sentiment_dags.streams_health import Batches
-from sentiment_dags.variables import SettingsError
+from sentiment_dags.variables import AwayError, SettingsError
 
 from sentiment import objects
 
@@ -213,6 +215,50 @@ def test_a_stream_is_restarted_while_another_deploy_takes_its_job_back_and_a_sec
     jobs = Jobs(Client(ours, taken_back), "p", "r")
     stream = {"stream": "s", "job": ours.reference.job_id, "checkpoint": "gs://c/s"}
     assert [management.restart(jobs, stream, 60) for _ in range(2)] == ["stream s: serving-s-0123-3"] * 2
+
+
+def test_a_stream_whose_cluster_is_gone_is_not_restarted_and_fails_at_once_with_both_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def submit(**_: Any) -> None:
+        raise NotFound("Not found: Cluster projects/p/regions/r/clusters/c")  # type: ignore[no-untyped-call]
+
+    client = Client(serving(1, State.ERROR, 5))
+    monkeypatch.setattr(client, "submit_job", submit)
+    stream = {"stream": "s", "job": "serving-s-0123-1", "checkpoint": "gs://c/s"}
+    line = "^stream s: want cluster c in r for its job, found no such cluster$"
+    with pytest.raises(AirflowFailException, match=line), worker.at_once():
+        management.restart(Jobs(client, "p", "r"), stream, 60)
+
+
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        ("RUNNING", None),
+        ("UPDATING", None),  # it is resized, and takes jobs
+        ("CREATING", AwayError),
+        ("STARTING", AwayError),
+        ("REPAIRING", AwayError),
+        ("STOPPED", SettingsError),
+        ("ERROR", SettingsError),
+    ],
+)
+def test_a_cluster_that_does_not_take_jobs_yet_is_asked_again_and_one_that_never_will_is_told(
+    monkeypatch: pytest.MonkeyPatch, state: str, error: type[Exception] | None
+) -> None:
+    found = dp.Cluster(status={"state": state})
+    hook = SimpleNamespace(project_id="p", get_cluster=lambda **_: found)
+    store = SimpleNamespace(list_blobs=lambda *_, **__: [])
+    monkeypatch.setattr("airflow.providers.google.cloud.hooks.dataproc.DataprocHook", lambda **_: hook)
+    monkeypatch.setattr(
+        "airflow.providers.google.cloud.hooks.gcs.GCSHook", lambda **_: SimpleNamespace(get_conn=lambda: store)
+    )
+    wanted = settings.read({}, {"serving_source_type": "file", "mlflow_tracking_uri": "http://m:5000"}.get)
+    if error is None:
+        deploy.check_places(wanted)
+        return
+    with pytest.raises(error, match=f"^Variable cluster_name: want a running cluster .*: {state}$"):
+        deploy.check_places(wanted)
 
 
 def test_a_name_that_no_stream_can_have_is_not_asked_for() -> None:

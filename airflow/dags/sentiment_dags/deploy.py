@@ -16,6 +16,9 @@ from sentiment_dags.variables import AwayError, SettingsError
 from sentiment_dags.worker import at_work
 
 SHOWN, LEFT, SUBMITTED, REPLACED = "shown", "left alone", "submitted", "replaced"
+TAKES_JOBS, COMES = ("RUNNING", "UPDATING"), ("CREATING", "STARTING", "REPAIRING")
+"""States of a cluster that takes jobs, as also one does that is resized, and of one that will."""
+
 RUN = "run"
 """The label of a job that tells which run submitted it, whichever of its tries did."""
 
@@ -43,8 +46,8 @@ def check_places(settings: Settings) -> None:
         found = hook.get_cluster(cluster_name=settings.cluster_name, **place).status.state.name
     except NotFound:
         found = "none"
-    if found != "RUNNING":
-        raise SettingsError(
+    if found not in TAKES_JOBS:
+        raise (AwayError if found in COMES else SettingsError)(
             f"Variable cluster_name: want a running cluster in {settings.region}, "
             f"found {settings.cluster_name}: {found}"
         )

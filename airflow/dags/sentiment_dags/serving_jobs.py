@@ -48,8 +48,21 @@ class Jobs:
         return self.client.get_job(request={**self.place, "job_id": job_id})
 
     def submit(self, job: Any) -> Any:
-        """Submit a job. google.api_core's AlreadyExists: another has its id."""
-        return self.client.submit_job(request={**self.place, "job": job})
+        """Submit a job of a stream.
+
+        Raises:
+            DeploymentError: its cluster is not there.
+            google.api_core.exceptions.AlreadyExists: another has its id.
+        """
+        from google.api_core.exceptions import NotFound
+
+        try:
+            return self.client.submit_job(request={**self.place, "job": job})
+        except NotFound:
+            stream, cluster = job["labels"]["stream"], job["placement"]["cluster_name"]
+            raise DeploymentError(
+                f"stream {stream}: want cluster {cluster} in {self.region} for its job, found no such cluster"
+            ) from None
 
     def cancel(self, job_id: str) -> None:
         """End a job; one that has ended already is left as it is."""
