@@ -346,6 +346,18 @@ def test_a_report_is_on_the_predictions_of_the_services_of_this_shell(ready: Che
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
+@pytest.mark.parametrize("target", ["promote", "rollback", "history", "drain", "report", "package", "bench"])
+def test_only_targets_that_take_gs_may_look_for_credentials_on_a_machine_of_google_s(
+    ready: Checkout, target: str
+) -> None:
+    shutil.copy(LOCAL.parent / "Makefile", ready.root)
+    executable(ready.root / ".venv" / "bin" / "python", 'echo "${NO_GCE_CHECK:-looks}" >>log')
+    for said, found in ({}, "looks"), ({"NO_GCE_CHECK": "true"}, "true"):
+        subprocess.run(["make", target], cwd=ready.root, env={"PATH": os.environ["PATH"], **said}, check=True)
+        assert ready.log() == ["setup", "true" if target in ("package", "bench") else found]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not here")
 def test_make_help_lists_every_target() -> None:
     root = LOCAL.parent
     makefile = (root / "Makefile").read_text(encoding="utf-8")
