@@ -101,7 +101,10 @@ def test_files_without_pins_are_no_clean_audit(osv: str, tmp_path: Path) -> None
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A small repository with the security checks, one module and one pinned package; an answer is kept."""
+    """A small repository with the security checks, one module and one pinned package; an answer is kept.
+
+    What the baseline knows to be no secret stands in another line.
+    """
     root = tmp_path / "checkout"
     (root / "ci-cd").mkdir(parents=True)
     for name in ("ci-cd/security.sh", "ci-cd/audit_dependencies.py", ".secrets.baseline", "pyproject.toml"):
@@ -111,6 +114,9 @@ def checkout(tmp_path: Path) -> Path:
     for name in names:
         (root / name).write_text("tqdm==4.67.1\n", encoding="utf-8")
     (root / "module.py").write_text('"""Harmless."""\n', encoding="utf-8")
+    (root / "local").mkdir()
+    known = (ROOT / "local" / "airflow_home.py").read_text(encoding="utf-8")
+    (root / "local" / "airflow_home.py").write_text(f"# one line more\n{known}", encoding="utf-8")
     (root / ".gitignore").write_text(".local/\n.venv\ndist/\n", encoding="utf-8")
     (root / ".venv").symlink_to(Path(sys.prefix))
     subprocess.run(["git", "init", "--quiet", root], check=True)
@@ -140,8 +146,10 @@ def security(root: Path) -> tuple[int, dict[str, str]]:
 
 
 def test_a_clean_checkout_passes_and_has_its_bill_of_materials(checkout: Path) -> None:
+    before = (checkout / ".secrets.baseline").read_bytes()
     code, table = security(checkout)
-    assert (code, table["audit"]) == (0, "no known vulnerabilities")
+    assert (code, table["secrets"], table["audit"]) == (0, "nothing found", "no known vulnerabilities")
+    assert (checkout / ".secrets.baseline").read_bytes() == before
     bill = json.loads((checkout / "dist" / "sbom-cluster.cdx.json").read_text(encoding="utf-8"))
     assert bill["bomFormat"] == "CycloneDX"
     assert [component["purl"] for component in bill["components"]] == ["pkg:pypi/tqdm@4.67.1"]
