@@ -1,11 +1,12 @@
 """Say whether a job script takes some arguments, before anything is staged, drained or submitted for them.
 
-`check_arguments.py SCRIPT ARGUMENTS...`; exit 2 and the script's own line where it does not.
+`check_arguments.py SCRIPT ARGUMENTS...`; exit 2 and one line where it does not, or where a flag occurs twice: the last
+one would count, and whoever submits the job relies on those that it sets itself.
 """
 
 import importlib
 import sys
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
@@ -14,19 +15,32 @@ from sentiment.jobs import ArgumentsError
 
 
 def complaint(script: str, arguments: list[str]) -> str:
-    """The one line that the script would end with; empty: it takes them."""
+    """The one line that the script would end with, or that speaks against its start; empty: it takes them."""
     module = importlib.import_module(script.removesuffix(".py"))
     said = StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(said), redirect_stdout(StringIO()):
             args = module.parse_args(arguments)
-    except SystemExit:
-        return (said.getvalue().splitlines() or [""])[-1].partition("error: ")[2]
+    except SystemExit as ended:
+        if not ended.code:
+            return "want no --help among the arguments"
+        return (said.getvalue().splitlines() or [""])[-1].partition("error: ")[2] or str(ended)
+    if line := _found_twice(arguments):
+        return line
     try:
         if hasattr(module, "cli"):  # the stream knows which arguments fit together
             module.cli.settings(args)
     except ArgumentsError as error:
         return str(error)
+    return ""
+
+
+def _found_twice(arguments: list[str]) -> str:
+    """The line about a flag that occurs again, as --flag VALUE or --flag=VALUE; the scripts take no shortened ones."""
+    flags = [word.partition("=")[0] for word in arguments if word.startswith("--")]
+    for flag in flags:
+        if flags.count(flag) > 1:
+            return f"want {flag} once, found it twice: it may be set already"
     return ""
 
 

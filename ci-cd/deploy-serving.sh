@@ -12,7 +12,7 @@
 #   --timeout SECONDS  for the first batch, and before it for a drain (default: 600)
 #   --env FILE         settings as NAME=VALUE lines (default: ci-cd/env); the environment has precedence
 #   --dry-run          show the commands, change nothing
-#   -- ARGUMENTS       more arguments for code/streaming_serving_mlflow_hdfs_kafka.py
+#   -- ARGUMENTS       more arguments for code/streaming_serving_mlflow_hdfs_kafka.py, but none that is set already
 #
 # Settings: PROJECT_ID, REGION, CLUSTER, CODE_BUCKET, CHECKPOINT_BUCKET, PREDICTIONS_BUCKET, STREAMING_INPUT_BUCKET,
 # MLFLOW_TRACKING_URI, MODEL_NAME, KAFKA_BOOTSTRAP, KAFKA_INPUT_TOPIC, KAFKA_OUTPUT_TOPIC, SERVING_PROPERTIES

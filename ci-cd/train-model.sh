@@ -7,7 +7,7 @@
 #   --output URI    models, plots and figures (default: gs://MODELS_BUCKET/training/<job>)
 #   --env FILE      settings as NAME=VALUE lines (default: ci-cd/env); the environment has precedence
 #   --dry-run       show the commands, change nothing
-#   -- ARGUMENTS    more arguments for code/sentiment_multimodel.py
+#   -- ARGUMENTS    more arguments for code/sentiment_multimodel.py, but none that is set already
 #
 # Settings: PROJECT_ID, REGION, CLUSTER, CODE_BUCKET, DATA_BUCKET, MODELS_BUCKET, MLFLOW_TRACKING_URI, SENTIMENT_LEDGER,
 # MODEL_NAME, TRAINING_PROPERTIES (ci-cd/env.example tells what they are).

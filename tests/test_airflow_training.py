@@ -192,16 +192,18 @@ def test_every_run_has_its_own_names_and_every_try_of_it_the_same() -> None:
 
 @pytest.mark.usefixtures("answering")
 @pytest.mark.parametrize(
-    ("name", "script", "found"),
+    ("name", "words", "script", "found"),
     [
-        ("training_args", "sentiment_multimodel.py", "unrecognized arguments: --no-such"),
-        ("gate_args", "promote-model.py", "unrecognized arguments: --no-such"),
+        ("training_args", ["--no-such"], "sentiment_multimodel.py", "unrecognized arguments: --no-such"),
+        ("training_args", ["--output", "gs://mine"], "sentiment_multimodel.py", "want --output once, .*"),
+        ("gate_args", ["--no-such"], "promote-model.py", "unrecognized arguments: --no-such"),
+        ("gate_args", ["--help"], "promote-model.py", "want no --help among the arguments"),
     ],
 )
 def test_arguments_that_a_script_does_not_take_are_named_before_anything_is_made(
-    name: str, script: str, found: str
+    name: str, words: list[str], script: str, found: str
 ) -> None:
-    params = {"mlflow_tracking_uri": "http://m:1", name: ["--no-such"]}
+    params = {"mlflow_tracking_uri": "http://m:1", name: words}
     with pytest.raises(SettingsError, match=f"^Variable {name}: want arguments that {script} takes, .*: {found}$"):
         training.plan(params, "r", "20261121")
     on_this_machine.check_arguments(name, script, ["--no-such"], Path("/nowhere"))
