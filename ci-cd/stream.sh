@@ -10,6 +10,13 @@ FAILURES=2 # of the driver, after which a deploy is given up
 submitted='' # set where this deploy has submitted the job
 JOB_FIELDS='csv[no-heading](reference.jobId,status.state,labels.settings,labels.revision,statusHistory[0].stateStartTime,status.stateStartTime,placement.clusterName)'
 
+# From here on a deploy that is interrupted says how things stand. Its exit code stays that of the signal.
+when_interrupted() { # a line
+  stands=$1
+  trap 'say "$stands" >&2; exit 130' INT
+  trap 'say "$stands" >&2; exit 143' TERM
+}
+
 put() { # an object that holds {}, whatever was there before
   cloud storage cp - "$1" <<<'{}' || fail "$1 could not be written: $cloud_error"
 }
@@ -60,6 +67,7 @@ drain_running() {
 # Waits for the end of the running job.
 await_end() { # the checkpoint where it is asked to end, or nothing
   local until=$((SECONDS + timeout)) asked=$((-ASK_AGAIN_SECONDS)) began=$SECONDS
+  when_interrupted "stream $stream was told to end and nothing was submitted; the same command again starts it"
   while :; do
     # A driver that has just been restarted has removed the request: it is made again now and then.
     if [ -n "${1:-}" ] && [ $((SECONDS - asked)) -ge "$ASK_AGAIN_SECONDS" ]; then
@@ -100,6 +108,7 @@ submit_stream() {
   while :; do
     number=$((number + 1))
     job=serving-$stream-$settings-$number
+    when_interrupted "job $job may be submitted or not; the same command again waits for it or submits it"
     if submit "$job" "$labels" "${SERVING_PROPERTIES:-}" --max-failures-per-hour=10 -- "${arguments[@]}"; then break; fi
     case $cloud_error in
       *ALREADY_EXISTS*) ;;
@@ -115,11 +124,17 @@ submit_stream() {
     esac
   done
   submitted=1
+  job_goes_on
   yield_to_an_earlier_one
+}
+
+job_goes_on() {
+  when_interrupted "job $job goes on; to end it: gcloud dataproc jobs kill $job --region=$REGION"
 }
 
 another_was_first() { # job, state
   job=$1
+  job_goes_on
   say "stream $stream is already running as job $1 ($2): another deploy was first"
 }
 
