@@ -20,7 +20,7 @@
 # Settings: PROJECT_ID, REGION, CLUSTER, CODE_BUCKET, STAGING_BUCKET; ZONE (default: Dataproc chooses);
 # MINICONDA_GCS_URI, MINICONDA_SHA256 and WHEELS_GCS_URI for machines that cannot reach the internet
 # (ci-cd/init-actions/ says what they are).
-# A cluster that is there already stays as it is: exit 0.
+# A cluster that is there already stays as it is; one that takes no jobs yet is waited for: exit 0.
 set -euo pipefail
 unset CDPATH
 NAME=create-cluster
@@ -28,6 +28,7 @@ caller=$PWD
 case $0 in */*) cd "${0%/*}/.." ;; *) cd .. ;; esac
 . ci-cd/lib.sh
 
+LOOK_SECONDS=10
 spot=0 workers=2 image=3.0-debian12 machine=n2-standard-4 idle='' environment=init-action env_file=''
 while [ $# -gt 0 ]; do
   case $1 in
@@ -59,17 +60,24 @@ case $environment in init-action | none) ;; *) usage_error "want --environment i
 load_settings "$env_file"
 
 need_gcloud
-if [ -z "$DRY_RUN" ]; then
+told=''
+while [ -z "$DRY_RUN" ]; do
   find_cluster
   case $cluster_state in
-    '') ;;
-    RUNNING | CREATING | UPDATING | STARTING | REPAIRING)
+    '') break ;; # also where one that was waited for has gone
+    RUNNING | UPDATING)
       say "cluster $CLUSTER is there already in $REGION: $cluster_state"
       exit 0
       ;;
+    CREATING | STARTING | REPAIRING)
+      [ "$cluster_state" = "$told" ] ||
+        say "cluster $CLUSTER is there already in $REGION: $cluster_state; waiting until it takes jobs"
+      told=$cluster_state
+      sleep "$LOOK_SECONDS"
+      ;;
     *) fail "want no cluster $CLUSTER in $REGION or a running one, found it $cluster_state; ci-cd/delete-cluster.sh removes it" ;;
   esac
-fi
+done
 need_bucket STAGING_BUCKET "$STAGING_BUCKET"
 
 arguments=("$CLUSTER" --region="$REGION" --image-version="$image" --bucket="$STAGING_BUCKET"

@@ -132,6 +132,28 @@ def test_jobs_go_to_a_cluster_that_runs_or_is_growing(path: str, state: str, cod
     assert done.returncode == code
 
 
+@pytest.mark.parametrize(
+    ("states", "code", "last"),
+    [
+        (["CREATING", "CREATING", "RUNNING"], 0, "cluster c is there already in us-central1: RUNNING"),
+        (["STARTING", "REPAIRING", "UPDATING"], 0, "cluster c is there already in us-central1: UPDATING"),
+        (["CREATING", "ERROR"], 1, "want no cluster c in us-central1 or a running one, found it ERROR; "),
+    ],
+)
+def test_a_cluster_that_takes_no_jobs_yet_is_waited_for(
+    tmp_path: Path, states: list[str], code: int, last: str
+) -> None:
+    (tmp_path / "states").write_text("\n".join([*states, ""]), encoding="utf-8")
+    answers = f"cd {tmp_path}; echo asked >>calls; sed -n $(grep -c . calls)p states"
+    for name, does in (("gcloud", answers), ("sleep", "")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    found, out, err = run(f"{tmp_path}:{os.environ['PATH']}", "create-cluster.sh", PROJECT_ID="acme", CLUSTER="c")
+    assert found == code
+    assert out.count("; waiting until it takes jobs\n") == len(set(states[:-1]))  # a line for each state
+    assert (err if code else out).splitlines()[-1].startswith(f"create-cluster: {last}")
+
+
 def test_gcloud_is_named_where_it_is_missing(path: str) -> None:
     for script in ("train-model.sh", "deploy-serving.sh", "test-cicd.sh"):
         code, out, err = run(path, script, **SETTINGS)
