@@ -496,9 +496,12 @@ def test_the_defaults_leave_time_for_a_call_that_is_on_its_way() -> None:
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize(("location", "told"), [("hdfs://x/y", "want a local folder"), ("{file}", "can be written")])
+@pytest.mark.parametrize(
+    ("location", "error", "told"),
+    [("hdfs://x/y", ArgumentsError, "want a local folder"), ("{file}", DataError, "can be written")],
+)
 def test_a_training_names_an_unusable_ledger_before_it_trains(
-    spark: SparkSession, place: Place, location: str, told: str
+    spark: SparkSession, place: Place, location: str, error: type[Exception], told: str
 ) -> None:
     (place.folder / "file").write_text("")
     args = train_and_log.parse_args(
@@ -507,5 +510,5 @@ def test_a_training_names_an_unusable_ledger_before_it_trains(
             *("--ledger", location.format(file=place.folder / "file")),
         ]
     )
-    with pytest.raises(DataError, match=f"--ledger.*{told}"):
+    with pytest.raises(error, match=f"--ledger.*{told}"):
         experiment.train(spark, {}, training_arguments.settings(args, args.data, {}), Progress(), place.folder)
