@@ -18,6 +18,11 @@ case ${1:-} in
   *) echo "setup: want --no-start or nothing, found $1" >&2; exit 2 ;;
 esac
 case $0 in */*) cd "${0%/*}" ;; esac
+port=${AIRFLOW_PORT:-8080}
+if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || [ "$port" -gt 65535 ]; then
+  echo "setup: want AIRFLOW_PORT to be a port number from 1 to 65535, found $port" >&2
+  exit 2
+fi
 
 secret() { # bytes; base64 as Fernet wants it, URL-safe
   head -c "$1" /dev/urandom | base64 | tr '+/' '-_' | tr -d '\n'
@@ -28,7 +33,7 @@ if [ ! -f .env ]; then
   cat >.env.partial <<END
 # Written by airflow/setup.sh: secrets of this machine, not for git.
 AIRFLOW_UID=$(id -u)
-AIRFLOW_PORT=${AIRFLOW_PORT:-8080}
+AIRFLOW_PORT=$port
 POSTGRES_PASSWORD=$(secret 24 | tr -d '=_-')
 FERNET_KEY=$(secret 32)
 API_SECRET_KEY=$(secret 32)

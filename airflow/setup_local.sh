@@ -4,25 +4,27 @@
 #   airflow/setup_local.sh
 #
 # AIRFLOW_HOME        the home (default: .airflow); everything Airflow writes is there, its database too
-# AIRFLOW_PORT        port of the web page on 127.0.0.1 (default: 8080)
+# AIRFLOW_PORT        port of the web page on 127.0.0.1 (default: that of HOME/env, else 8080)
 # PROJECT_ID          Google Cloud project of the connection (default: that of the credentials)
 # DATAPROC_ENDPOINT   host:port of another Dataproc server than Google's; no credentials are sent to it
 #
 # It writes HOME/env, the database, the connection google_cloud_default and the Variables of variables.example.json.
-# A second run changes nothing that is there. Afterwards: airflow/start_services.sh
+# A second run leaves the port, the login, the connection and the Variables that are there; HOME/env, which is this
+# script's own, follows the checkout. Afterwards: airflow/start_services.sh
 set -euo pipefail
 case $0 in */*) here=${0%/*} ;; *) here=. ;; esac
 # shellcheck source=airflow/home.sh
 . "$here/home.sh"
 port=${AIRFLOW_PORT:-8080}
-case $port in
-  '' | *[!0-9]*) echo "setup_local: want AIRFLOW_PORT to be a port number, found $port" >&2; exit 2 ;;
-esac
+if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || [ "$port" -gt 65535 ]; then
+  echo "setup_local: want AIRFLOW_PORT to be a port number from 1 to 65535, found $port" >&2
+  exit 2
+fi
 
 local/setup.sh
 export NO_GCE_CHECK=true DO_NOT_TRACK=1
 mkdir -p "$home"
-.venv/bin/python local/airflow_home.py "$home" "$port"
+.venv/bin/python local/airflow_home.py "$home" ${AIRFLOW_PORT:+"$port"}
 # shellcheck source=/dev/null
 . "$home/env"
 

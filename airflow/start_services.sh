@@ -47,4 +47,5 @@ sys.exit(any((part or {}).get("status") != "healthy" for part in parts))
   fi
   sleep 2
 done
-echo "start_services: $AIRFLOW__API__BASE_URL answers after $((SECONDS - began)) s; log in as admin, password admin"
+echo "start_services: $AIRFLOW__API__BASE_URL answers after $((SECONDS - began)) s"
+echo "start_services: log in as admin, password admin (or what $home/passwords.json has)"

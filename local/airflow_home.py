@@ -1,10 +1,11 @@
 """The environment of Airflow on this machine: its home, address and login, the suite's DAGs and plugins.
 
-As a script it writes the same for a shell: `python local/airflow_home.py FOLDER PORT` (airflow/setup_local.sh does).
+As a script it writes the same for a shell: `python local/airflow_home.py FOLDER [PORT]` (airflow/setup_local.sh does).
 """
 
 import json
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from services import ROOT, java
 
 USER = PASSWORD = "admin"  # noqa: S105  no secret: printed by `make up`, good on 127.0.0.1 only
 FOLDER = ROOT / "airflow"
+DEFAULT_PORT = 8080
 CONNECTION = "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT"
 
 
@@ -57,13 +59,24 @@ def write_login(home: Path) -> None:
     (home / "passwords.json").write_text(json.dumps({USER: PASSWORD}), encoding="utf-8")
 
 
-def write_shell(home: Path, port: int) -> None:
-    """Write HOME/env: lines of `export` for a shell."""
-    write_login(home)
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in environment(home, port).items()]
+def write_shell(home: Path, port: int | None = None) -> None:
+    """Write HOME/env: lines of `export` for a shell. The port stays unless one is given, and so does a login."""
+    if not (home / "passwords.json").exists():
+        write_login(home)
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in environment(home, port or _port(home)).items()]
     lines.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
     (home / "env").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def _port(home: Path) -> int:
+    """The port that HOME/env names: an Airflow may be running there."""
+    try:
+        text = (home / "env").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return DEFAULT_PORT
+    found = re.search(r"^export AIRFLOW__API__PORT=(\d+)$", text, re.MULTILINE)
+    return int(found[1]) if found else DEFAULT_PORT
+
+
 if __name__ == "__main__":
-    write_shell(Path(sys.argv[1]).resolve(), int(sys.argv[2]))
+    write_shell(Path(sys.argv[1]).resolve(), *map(int, sys.argv[2:]))

@@ -81,7 +81,10 @@ def free_port() -> int:
 
 
 def require_free(port: int, service: str, setting: str) -> None:
-    """ServiceError unless `port` can be listened on; the line names the service and the setting that moves it."""
+    """ServiceError unless `port` can be listened on; the line names the service and the setting that moves it.
+
+    SettingError: it is no port at all.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: closed connections are no user
         try:
@@ -91,6 +94,8 @@ def require_free(port: int, service: str, setting: str) -> None:
                 f"{service}: want port {port} on 127.0.0.1, but another program has it ({error.strerror}); "
                 f"stop that one, or set {setting} to a free port"
             ) from None
+        except OverflowError:
+            raise SettingError(f"{service}: want {setting} to be a port from 1 to 65535, found {port}") from None
 
 
 def port_setting(setting: str, default: int) -> int:

@@ -1,6 +1,7 @@
 """The scripts of airflow/ say what they do and what they want; nothing is started."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -37,10 +38,40 @@ def test_an_airflow_that_nobody_made_is_not_started(tmp_path: Path) -> None:
     assert f"want an Airflow home at {tmp_path}, found none: airflow/setup_local.sh makes it" in ended.stderr
 
 
-def test_a_port_that_is_none_is_named_before_anything_is_made(tmp_path: Path) -> None:
-    ended = run("setup_local.sh", AIRFLOW_HOME=str(tmp_path / "home"), AIRFLOW_PORT="http")
-    assert (ended.returncode, (tmp_path / "home").exists()) == (2, False)
-    assert "want AIRFLOW_PORT to be a port number, found http" in ended.stderr
+@pytest.mark.parametrize("port", ["http", "0", "080", "65536", "99999", "1e3"])
+@pytest.mark.parametrize(("script", "words"), [("setup_local.sh", []), ("setup.sh", ["--no-start"])])
+def test_a_port_that_is_none_is_named_before_anything_is_made(
+    tmp_path: Path, script: str, words: list[str], port: str
+) -> None:
+    (tmp_path / "airflow").mkdir()
+    for name in (script, "home.sh"):  # a copy, for the day on which such a port is taken: no checkout to set up
+        shutil.copy(ROOT / "airflow" / name, tmp_path / "airflow")
+    before = set(tmp_path.rglob("*"))
+    env = {**os.environ, "AIRFLOW_HOME": str(tmp_path / "home"), "AIRFLOW_PORT": port}
+    command = [str(tmp_path / "airflow" / script), *words]
+    ended = subprocess.run(command, env=env, check=False, capture_output=True, text=True)
+    assert (ended.returncode, set(tmp_path.rglob("*"))) == (2, before)
+    assert ended.stderr.endswith(f": want AIRFLOW_PORT to be a port number from 1 to 65535, found {port}\n")
+
+
+def test_a_home_keeps_its_port_and_its_login_unless_another_port_is_given(tmp_path: Path) -> None:
+    def port(*given: int) -> str:
+        airflow_home.write_shell(tmp_path, *given)
+        lines = (tmp_path / "env").read_text(encoding="utf-8").splitlines()
+        return next(line.partition("=")[2] for line in lines if line.startswith("export AIRFLOW__API__BASE_URL="))
+
+    assert port() == "http://127.0.0.1:8080"
+    (tmp_path / "passwords.json").write_text('{"admin": "changed"}', encoding="utf-8")
+    assert port(8090) == port() == "http://127.0.0.1:8090"
+    assert port(8091) == "http://127.0.0.1:8091"
+    assert (tmp_path / "passwords.json").read_text(encoding="utf-8") == '{"admin": "changed"}'
+
+
+def test_a_number_too_large_for_a_port_is_one_line(tmp_path: Path) -> None:
+    airflow_home.write_shell(tmp_path, 99999)
+    ended = run("start_services.sh", AIRFLOW_HOME=str(tmp_path))
+    line = "start_services: want AIRFLOW_PORT for airflow/setup_local.sh to be a port from 1 to 65535, found 99999\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", line)
 
 
 def test_a_port_that_another_program_has_is_told_and_nothing_starts(tmp_path: Path) -> None:
