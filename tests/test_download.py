@@ -228,7 +228,8 @@ def test_a_server_that_is_not_there_is_one_line(
 def test_a_password_in_the_endpoint_is_not_shown(
     kaggle: KaggleServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    monkeypatch.setenv("KAGGLE_API_ENDPOINT", kaggle.url.replace("http://", "http://joe:hush@"))
+    with_password = kaggle.url.replace("http://", "http://joe:hush@")  # pragma: allowlist secret
+    monkeypatch.setenv("KAGGLE_API_ENDPOINT", with_password)
     with pytest.raises(DataError, match=r"^--dataset a/forbidden: want one .* found it forbidden \(403\)") as told:
         download_and_upload.main(["--output-dir", str(folder), "--dataset", "a/forbidden"])
     out, err = capsys.readouterr()
