@@ -241,8 +241,8 @@ def test_a_password_in_the_endpoint_is_not_shown(
 @pytest.mark.parametrize(
     ("endpoint", "url", "own"),
     [
-        ("https://joe:hush@example.org", "https://example.org/v1/x", True),
-        ("https://joe:hush@example.org:443", "https://Example.org/v1/x", True),
+        ("https://joe:hush@example.org", "https://example.org/v1/x", True),  # pragma: allowlist secret
+        ("https://joe:hush@example.org:443", "https://Example.org/v1/x", True),  # pragma: allowlist secret
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080/v1/x", True),
         ("http://127.0.0.1:8080", "http://127.0.0.1:8081/v1/x", False),
         ("", "https://api.kaggle.com/v1/x", True),
@@ -258,11 +258,11 @@ def test_an_answer_is_the_api_s_by_host_and_port(endpoint: str, url: str, own: b
 @pytest.mark.parametrize(
     ("endpoint", "shown"),
     [
-        ("http://joe:hush@example.org", "http://example.org"),
+        ("http://joe:hush@example.org", "http://example.org"),  # pragma: allowlist secret
         ("joe:hush@example.org", "example.org"),
-        ("https://joe:hush@example.org:port", "https://example.org:port"),
-        ("https://joe:hush@[example", "https://[example"),
-        ("https://joe:hush@", "https://"),
+        ("https://joe:hush@example.org:port", "https://example.org:port"),  # pragma: allowlist secret
+        ("https://joe:hush@[example", "https://[example"),  # pragma: allowlist secret
+        ("https://joe:hush@", "https://"),  # pragma: allowlist secret
     ],
 )
 def test_an_endpoint_that_is_none_is_shown_without_its_password(
