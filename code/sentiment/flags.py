@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from sentiment.lines import one_line
+from sentiment.lines import printable
 
 MOST_INT, MOST_LONG = 2**31 - 1, 2**63 - 1
 """What Java's whole numbers hold."""
@@ -50,7 +50,7 @@ def reason(text: str) -> str:
         text.encode()
     except UnicodeEncodeError:  # half a surrogate pair stands for a byte that was no UTF-8
         raise argparse.ArgumentTypeError(f"want a reason in UTF-8, got {text!r}") from None
-    return one_line(text)
+    return printable(text)
 
 
 def share(text: str) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from sentiment.lines import one_line
+from sentiment.lines import printable
 
 SHOWN = 15
 UNREADABLE = "unreadable"
@@ -31,15 +31,15 @@ def read(value: bytes | None) -> Prediction:
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):
-        return Prediction(None, UNREADABLE, "", "", one_line((value or b"").decode("utf-8", "replace")))
+        return Prediction(None, UNREADABLE, "", "", printable((value or b"").decode("utf-8", "replace")))
     score = fields.get("score")
     is_number = isinstance(score, int | float) and not isinstance(score, bool)
     return Prediction(
         fields,
-        one_line(fields.get("sentiment"), "?"),
+        printable(fields.get("sentiment"), "?"),
         f"{score:.3f}" if is_number else "?",
-        one_line(fields.get("model_version"), "?"),
-        one_line(fields.get("text")),
+        printable(fields.get("model_version"), "?"),
+        printable(fields.get("text")),
     )
 
 

@@ -18,7 +18,7 @@ from sentiment.gate.settings import Settings
 from sentiment.gate.trial import Request, Trial
 from sentiment.gate.versions import Version
 from sentiment.jobs import DataError
-from sentiment.lines import one_line
+from sentiment.lines import printable
 from sentiment.live.entries import PROMOTED, Entry
 from sentiment.live.ledger import ChampionChangedError, HandMovedError, Ledger, open_ledger
 from sentiment.progress import Progress, log
@@ -150,7 +150,7 @@ def _go_live(ledger: Ledger, settings: Settings, case: Case, outcome: Outcome, f
     except DataError as error:
         outcome.promotes = False
         overtaken = isinstance(error, ChampionChangedError | HandMovedError)
-        kept = "what is live was moved while this was decided" if overtaken else one_line(error)
+        kept = "what is live was moved while this was decided" if overtaken else printable(error)
         with suppress(DataError):
             if not ledger.claimed(outcome.challenger, len(case.entries)):
                 filing.write(replace(told, kept=kept))

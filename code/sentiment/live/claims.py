@@ -6,7 +6,7 @@ import socket
 from types import ModuleType
 from typing import Any
 
-from sentiment.lines import one_line
+from sentiment.lines import printable
 
 START_TOLERANCE_SECONDS = 2.0
 """A process's start time is told relative to the clock, which may be set while it runs."""
@@ -18,7 +18,7 @@ def actor() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         user = str(os.getuid())
-    return one_line(os.environ.get("SENTIMENT_ACTOR")) or one_line(f"{user}@{socket.gethostname()}")
+    return printable(os.environ.get("SENTIMENT_ACTOR")) or printable(f"{user}@{socket.gethostname()}")
 
 
 def owner(token: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sentiment.lines import one_line
+from sentiment.lines import printable
 
 FIRST, PROMOTED, ROLLED_BACK, FOUND, REVERTED = "first", "promoted", "rolled-back", "found", "reverted"
 ACTIONS = (FIRST, PROMOTED, ROLLED_BACK, FOUND, REVERTED)
@@ -75,7 +75,7 @@ def from_text(text: str) -> Entry:
         and all(isinstance(content, dict) for content in (entry.evidence, entry.owner))
     ):
         raise ValueError("no entry of a ledger")
-    return replace(entry, by=one_line(entry.by), reason=one_line(entry.reason))
+    return replace(entry, by=printable(entry.by), reason=printable(entry.reason))
 
 
 def moment(time: str) -> datetime:

@@ -11,11 +11,10 @@ DRAIN = "control/drain"
 SLOW_SECONDS = 120
 """A batch that takes longer, or a step that fails for longer, and its stream is not well."""
 
+WAITING, OWNED, RELEASED = "waiting", "owned", "released"
+"""What a driver's lease says of it."""
+
 
 def dead_letters(output: str) -> str:
     """The folder of the dead letters, beside that of the predictions, where nobody names another."""
     return f"{output}-dead-letters"
-
-
-WAITING, OWNED, RELEASED = "waiting", "owned", "released"
-"""What a driver's lease says of it."""
