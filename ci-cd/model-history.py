@@ -18,7 +18,7 @@ from sentiment import arguments, flags, jobs, progress, tracking
 from sentiment.jobs import DataError
 from sentiment.live import history, history_text
 from sentiment.live.history import History
-from sentiment.live.ledger import open_ledger
+from sentiment.live.opening import open_ledger
 
 TEXT, JSON, HTML = "text", "json", "html"
 
@@ -102,12 +102,12 @@ def write(text: str, output: Path | None) -> None:
 
 def check(found: History, predictions: str, grace_seconds: int, lag_seconds: int) -> None:
     """Compare predictions with the ledger and print what came of it."""
-    from sentiment import storage
+    from sentiment import hadoop
     from sentiment.live import history_check
     from sentiment.session import session
 
     spark = session("model-history")
-    with storage.telling(f"--check {predictions}"):
+    with hadoop.telling(f"--check {predictions}"):
         result = history_check.check(spark, found, predictions, grace_seconds, lag_seconds)
     print(f"rows checked         {result.checked:>12,}")
     print(f"rows of other models {result.others:>12,}")

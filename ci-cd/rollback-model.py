@@ -15,7 +15,8 @@ except ModuleNotFoundError:
 from sentiment import arguments, flags, jobs, progress, tracking
 from sentiment.jobs import DataError
 from sentiment.live.entries import ROLLED_BACK, Entry, named
-from sentiment.live.ledger import Ledger, open_ledger
+from sentiment.live.ledger import Ledger
+from sentiment.live.opening import open_ledger
 from sentiment.roles import PREVIOUS
 
 

@@ -9,7 +9,7 @@ except ModuleNotFoundError:
         "create_splits.py: the package 'sentiment' is missing: submit dist/create_splits.py instead, "
         "or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-from sentiment import arguments, datasets, jobs, progress, splits, storage
+from sentiment import arguments, datasets, hadoop, jobs, progress, splits, storage
 from sentiment.session import session
 
 
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     with steps.step("starting Spark"):
         spark = session("create_splits")
     tweets = datasets.read_clean(spark, storage.join(args.input, datasets.TWEETS), "--input")
-    with steps.step(f"dividing {args.input}"), storage.telling(f"--input {args.input}"):
+    with steps.step(f"dividing {args.input}"), hadoop.telling(f"--input {args.input}"):
         divided = splits.divide(tweets, splitting)
         counts = splits.count_labels(divided)
     with steps.step(f"writing {args.output}"):

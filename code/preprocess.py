@@ -9,7 +9,7 @@ except ModuleNotFoundError:
         "preprocess.py: the package 'sentiment' is missing: submit dist/preprocess.py instead, "
         "or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-from sentiment import arguments, cleaning, datasets, jobs, progress, raw_tweets, storage
+from sentiment import arguments, cleaning, datasets, jobs, progress, raw_tweets, storage, whole_folders
 from sentiment.session import session
 
 
@@ -45,8 +45,8 @@ def main(argv: list[str] | None = None) -> None:
     storage.write_json(spark, storage.join(args.output, datasets.REPORT), {**figures, "files": files})
     cleaning.check(figures, arguments.contract(args), args.input)
     with steps.step(f"writing {args.output}"):
-        storage.replace_dataset(cleaning.clean(assessed), storage.join(args.output, datasets.TWEETS))
-        storage.replace_dataset(cleaning.rejects(assessed), storage.join(args.output, datasets.REJECTS))
+        whole_folders.replace(cleaning.clean(assessed), storage.join(args.output, datasets.TWEETS))
+        whole_folders.replace(cleaning.rejects(assessed), storage.join(args.output, datasets.REJECTS))
     rejected = ", ".join(f"{reason} {count:,}" for reason, count in figures["rows_rejected"].items()) or "none"
     steps.say(
         f"kept {figures['rows_kept']:,} of {figures['rows_read']:,} rows "

@@ -21,7 +21,8 @@ from sentiment.gate.trial import Request, Trial
 from sentiment.gate.validation import SLICES
 from sentiment.jobs import DataError
 from sentiment.live.aliases import Aliases
-from sentiment.live.ledger import Ledger, open_ledger
+from sentiment.live.ledger import Ledger
+from sentiment.live.opening import open_ledger
 from sentiment.progress import Progress
 
 pytestmark = pytest.mark.spark

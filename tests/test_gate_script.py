@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from sentiment import packing
 from sentiment.gate import child
-from sentiment.live.ledger import open_ledger
+from sentiment.live.opening import open_ledger
 
 pytestmark = pytest.mark.spark
 

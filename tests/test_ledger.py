@@ -24,9 +24,10 @@ from pyspark.sql import SparkSession
 
 from sentiment import experiment, objects, training_arguments
 from sentiment.jobs import ArgumentsError, DataError
-from sentiment.live import claims, ledger, moves
+from sentiment.live import claims, moves
 from sentiment.live.entries import FIRST, FOUND, PROMOTED, REVERTED, ROLLED_BACK, Entry, lineage
-from sentiment.live.ledger import ChampionChangedError, HandMovedError, Ledger, announce_best, open_ledger
+from sentiment.live.ledger import ChampionChangedError, HandMovedError, Ledger
+from sentiment.live.opening import announce_best, open_ledger
 from sentiment.progress import Progress
 
 LIVE_FOR_EVER = 1  # process 1 is always there; with another start time it is not the owner
@@ -492,7 +493,7 @@ def test_without_psutil_a_dead_owner_is_waited_for(place: Place, monkeypatch: py
 
 
 def test_the_defaults_leave_time_for_a_call_that_is_on_its_way() -> None:
-    assert moves.HOLD_SECONDS < ledger.PATIENCE_SECONDS
+    assert moves.HOLD_SECONDS < moves.PATIENCE_SECONDS
 
 
 @pytest.mark.spark

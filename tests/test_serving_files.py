@@ -10,7 +10,7 @@ from py4j.protocol import MEMORY_COMMAND_NAME
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import storage
+from sentiment import storage, whole_folders
 from sentiment.jobs import DataError
 from sentiment.serving import files, rows
 from sentiment.serving.lease import LeaseLostError
@@ -61,8 +61,8 @@ def test_a_folder_is_copied_to_a_store_and_back_whatever_its_name(
     first, back = tmp_path / name / "first", tmp_path / name / "back"
     first.mkdir(parents=True)
     (first / "one.txt").write_text("one")
-    storage.upload_folder(spark, first, str(tmp_path / "there"))
-    storage.download_folder(spark, str(tmp_path / "there"), back)
+    whole_folders.upload(spark, first, str(tmp_path / "there"))
+    whole_folders.download(spark, str(tmp_path / "there"), back)
     assert (back / "one.txt").read_text() == "one"
 
 

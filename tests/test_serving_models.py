@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from services import free_port
 
-from sentiment import registry, storage
+from sentiment import hadoop, registry, storage
 from sentiment.jobs import DataError
 from sentiment.registry import register
 from sentiment.serving import models, pyfunc
@@ -174,7 +174,7 @@ def unread_description(patch: pytest.MonkeyPatch) -> None:
 
     def read_text(spark: SparkSession, location: str) -> str:
         if location.endswith("MLmodel"):
-            with storage.telling(f"cannot read {location}"):
+            with hadoop.telling(f"cannot read {location}"):
                 raise OSError("503 Service Unavailable")
         return right(spark, location)
 

@@ -13,8 +13,9 @@ from chaos.zoo import NAME, PYFUNC_NAME, Zoo
 from pyspark.sql import SparkSession
 
 from sentiment import jobs, storage, tracking
-from sentiment.live import history, history_check, ledger
+from sentiment.live import history, history_check
 from sentiment.live.entries import FOUND, PROMOTED, ROLLED_BACK
+from sentiment.live.opening import open_ledger
 from sentiment.serving import audit, batch, files, held, kafka, models, rescoring, scoring, service, sources
 from sentiment.serving.attempt import AFTER_MANIFEST, AFTER_OFFSETS
 from sentiment.serving.lease import LeaseLostError
@@ -151,7 +152,7 @@ def test_a_batch_that_the_driver_cannot_hold_stays_in_the_executors(
 
 
 def test_the_ledger_explains_every_row_of_a_stream_that_followed_it(spark: SparkSession, place: Place) -> None:
-    live = ledger.open_ledger(place.zoo.client, NAME, str(place.folder / "ledger"))
+    live = open_ledger(place.zoo.client, NAME, str(place.folder / "ledger"))
     live.settle()
     for number, (action, version) in enumerate([(FOUND, "1"), (PROMOTED, "2"), (ROLLED_BACK, "1")]):
         if number:

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import splits, storage
+from sentiment import hadoop, splits, whole_folders
 from sentiment.datasets import DEV, SPLIT_NAMES, SPLITS_REPORT, TEST
 from sentiment.gate import validation
 from sentiment.jobs import DataError
@@ -101,8 +101,8 @@ def test_a_folder_that_another_job_put_there_meanwhile_stays_as_it_is(spark: Spa
     for name in ("tweets", "tweets.new-1"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"part-{name}").touch()
-    ours, theirs = (storage._path(spark, f"{tmp_path}/{name}") for name in ("tweets.new-1", "tweets"))
-    assert not storage._renamed(spark, ours, theirs)
+    ours, theirs = (hadoop.path_of(spark, f"{tmp_path}/{name}") for name in ("tweets.new-1", "tweets"))
+    assert not whole_folders._renamed(spark, ours, theirs)
     assert [path.name for path in (tmp_path / "tweets").iterdir()] == ["part-tweets"]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import storage
+from sentiment import hadoop, storage
 from sentiment.jobs import DataError
 
 TWEETS = "tweets"
@@ -23,7 +23,7 @@ def read_clean(spark: SparkSession, location: str, argument: str) -> DataFrame:
     wanted = f"{argument}: want a Parquet folder of clean tweets at {location}"
     if not storage.list_files(spark, location):
         raise DataError(f"{wanted}, found nothing")
-    with storage.telling(wanted):
+    with hadoop.telling(wanted):
         frame = spark.read.parquet(storage.literal(location))
     found: dict[str, Any] = dict(frame.dtypes)
     if any(found.get(column) != kind for column, kind in CLEAN_SCHEMA.items()):

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from sentiment import (
     evaluation,
     features,
+    hadoop,
     models,
     plots,
     registry,
@@ -23,11 +24,13 @@ from sentiment import (
     storage,
     tracking,
     training,
+    whole_folders,
 )
 from sentiment.datasets import DEV, TEST
 from sentiment.evaluation import TokenCounts
 from sentiment.jobs import DataError
-from sentiment.live.ledger import Ledger, announce_best, open_ledger
+from sentiment.live.ledger import Ledger
+from sentiment.live.opening import announce_best, open_ledger
 from sentiment.progress import Progress, log
 from sentiment.scores import Scores
 from sentiment.training import Trained, Trainer
@@ -116,7 +119,7 @@ def _train(
     }
     with tracking.parent_run(settings.experiment, params, tags) as run, registry.scratch_folder(spark) as scratch:
         results.experiment_id, results.run_id = run.info.experiment_id, run.info.run_id
-        with steps.step("counting the splits"), storage.telling(f"cannot read {settings.input}"):
+        with steps.step("counting the splits"), hadoop.telling(f"cannot read {settings.input}"):
             counts = counting.result()
             mlflow.log_params({f"rows_{name}": sum(labels.values()) for name, labels in counts.items()})
             digest = tracking.log_input(client, results.run_id, divided["train"], settings.input, "training")
@@ -187,7 +190,7 @@ class _Job:
                 saving.result()
             mlflow.log_artifacts(str(self.work / name), registry.ARTIFACT)
             source = f"{run.info.artifact_uri}/{registry.ARTIFACT}"
-        storage.upload_folder(self.spark, self.work / name, storage.join(self.settings.output, name))
+        whole_folders.upload(self.spark, self.work / name, storage.join(self.settings.output, name))
         self.test_scores[name] = test
         self._write_scores()
         registered = self.settings.registered(name)
@@ -266,7 +269,7 @@ def _leave_files(spark: SparkSession, settings: Settings, steps: Progress, work:
     storage.write_json(
         spark, storage.join(settings.output, "metrics.json"), {logged.name: logged.metrics for logged in results.logged}
     )
-    storage.upload_folder(spark, work / "plots", storage.join(settings.output, "plots"))
+    whole_folders.upload(spark, work / "plots", storage.join(settings.output, "plots"))
     for file in ("test_scores.parquet", "training.log"):
         if (work / file).exists():
-            storage.upload_folder(spark, work / file, storage.join(settings.output, file))
+            whole_folders.upload(spark, work / file, storage.join(settings.output, file))

@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import storage
+from sentiment import storage, whole_folders
 from sentiment.datasets import SPLIT_NAMES, SPLITS_REPORT
 from sentiment.jobs import DataError
 from sentiment.text import normalised
@@ -99,7 +99,7 @@ def write(spark: SparkSession, divided: dict[str, DataFrame], report: dict[str, 
     storage.delete(spark, told)
     for name in SPLIT_NAMES:
         if name in divided:
-            storage.replace_dataset(divided[name], storage.join(location, name))
+            whole_folders.replace(divided[name], storage.join(location, name))
         else:
             storage.delete(spark, storage.join(location, name))
     storage.write_json(spark, told, report)

@@ -25,7 +25,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 import sentiment
-from sentiment import datasets, storage
+from sentiment import datasets, hadoop
 from sentiment.jobs import DataError, one_line, without_secrets
 
 LOCK_SECONDS = 60.0
@@ -110,7 +110,7 @@ def brief(error: BaseException) -> str:
 
 def java_line(error: BaseException) -> str:
     """An error as one line without passwords, the innermost of Java's messages where it comes from there."""
-    return without_secrets(storage.first_line(error)) if isinstance(error, Py4JJavaError) else brief(error)
+    return without_secrets(hadoop.first_line(error)) if isinstance(error, Py4JJavaError) else brief(error)
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from chaos import checks, zoo
 from chaos.away import Gate, Server
 from chaos.place import UNDER_LOAD, Place, metrics
 from chaos.stream import RUNS, Broken, Stream
-from sentiment.live import ledger
 from sentiment.live.entries import PROMOTED
+from sentiment.live.opening import open_ledger
 
 SWAPS = 20
 AWAY_SECONDS = 60.0
@@ -75,7 +75,7 @@ def swaps(place: Place) -> None:
 def promoted(place: Place) -> None:
     """A promotion and a rollback under load: the stream follows both, and the ledger explains every row."""
     record = place.folder / "ledger"
-    live = ledger.open_ledger(place.world.zoo.client, zoo.NAME, str(record))
+    live = open_ledger(place.world.zoo.client, zoo.NAME, str(record))
     live.settle()
     place.feed(100)
     stream = place.running(max_offsets_per_trigger=UNDER_LOAD)

@@ -20,7 +20,8 @@ from sentiment.gate.versions import Version
 from sentiment.jobs import DataError
 from sentiment.lines import printable
 from sentiment.live.entries import PROMOTED, Entry
-from sentiment.live.ledger import ChampionChangedError, HandMovedError, Ledger, open_ledger
+from sentiment.live.ledger import ChampionChangedError, HandMovedError, Ledger
+from sentiment.live.opening import open_ledger
 from sentiment.progress import Progress, log
 from sentiment.registry import standing
 from sentiment.roles import CHALLENGER, CHAMPION

@@ -7,7 +7,7 @@ from datetime import datetime
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import storage
+from sentiment import hadoop, storage
 from sentiment.jobs import DataError
 from sentiment.live.history import History
 
@@ -75,7 +75,7 @@ def _read(spark: SparkSession, predictions: str) -> DataFrame:
     if not storage.list_files(spark, predictions):
         raise DataError(f"--check {predictions}: want a Parquet folder of predictions, found nothing")
     known = storage.literal(predictions) if storage.exists(spark, predictions) else predictions
-    with storage.telling(f"--check {predictions}: want Parquet"):
+    with hadoop.telling(f"--check {predictions}: want Parquet"):
         frame = spark.read.parquet(known)
     found = dict(frame.dtypes)
     wrong = [f"{name} {kind}" for name, kind in COLUMNS.items() if found.get(name) != kind]

@@ -21,26 +21,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from sentiment import objects
 from sentiment.jobs import DataError
 from sentiment.live import claims, entries
 from sentiment.live.aliases import Aliases
-from sentiment.live.entries import FIRST, FOUND, REVERTED, ROLLED_BACK, Entry, described, named
-from sentiment.live.moves import HOLD_SECONDS, Mover
+from sentiment.live.entries import FOUND, REVERTED, ROLLED_BACK, Entry, named
+from sentiment.live.moves import HOLD_SECONDS, PATIENCE_SECONDS, Mover
 from sentiment.live.records import GONE, Records
 from sentiment.pausing import pause
-from sentiment.progress import log
-from sentiment.roles import CHALLENGER, CHAMPION, PREVIOUS
-from sentiment.tracking import brief
-
-PATIENCE_SECONDS = 30.0
-"""How long an open claim is waited for whose owner is alive, or on another host."""
-
-LOOK_SECONDS = 0.2
-SAY_SECONDS = 5.0
+from sentiment.roles import CHAMPION, PREVIOUS
 
 
 class HandMovedError(DataError):
@@ -49,42 +39,6 @@ class HandMovedError(DataError):
 
 class ChampionChangedError(DataError):
     """What is live was moved since a decision was based on it, to another version or there and back."""
-
-
-def open_ledger(client: MlflowClient, model: str, location: str = "") -> "Ledger":
-    """The ledger of a registered model, which need not exist yet; ArgumentsError and DataError name --ledger.
-
-    Args:
-        client: of the registry.
-        model: registered model.
-        location: a local folder or gs://, for the ledgers of all models; empty: `ledger/` beside the artifacts.
-    """
-    return Ledger(client, model, objects.folder_at(location or default_location(client), "--ledger"))
-
-
-def default_location(client: MlflowClient) -> str:
-    """`ledger/` beside the default experiment's artifacts: a place that stays whatever is trained later."""
-    wanted = "--ledger: want a local folder or gs://BUCKET/FOLDER, found none"
-    try:
-        location = str(client.get_experiment("0").artifact_location)
-    except MlflowException as error:
-        raise DataError(f"{wanted}, and no default experiment to lie beside: {brief(error)}") from error
-    root = location.rstrip("/").removesuffix("/0")
-    if objects.folder_or_none(root) is None:
-        raise DataError(f"{wanted}, and artifacts lie at {location}")
-    return f"{root}/ledger"
-
-
-def announce_best(client: MlflowClient, name: str, version: str, ledger: "Ledger") -> list[str]:
-    """Give a new version of `<name>-best` its aliases: always challenger, and champion if it is the first of all."""
-    client.set_registered_model_alias(name, CHALLENGER, version)
-    if ledger.live() is not None or ledger.entries():
-        return [CHALLENGER]
-    try:
-        ledger.move(FIRST, version, live=None, seen=0, previous=None, reason="first of its name", evidence={})
-    except ChampionChangedError:  # two trainings at once: the other one was first
-        return [CHALLENGER]
-    return [CHALLENGER, CHAMPION]
 
 
 class Ledger:
@@ -103,12 +57,11 @@ class Ledger:
         patience_seconds: float = PATIENCE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.model = model
-        self.patience_seconds, self.clock = patience_seconds, clock
+        self.model, self.clock = model, clock
         self.records = Records(location, model)
         self.aliases = Aliases(client, model)
         self.token = uuid.uuid4().hex
-        self.mover = Mover(self.records, self.aliases, self.token, hold_seconds, clock)
+        self.mover = Mover(self.records, self.aliases, self.token, hold_seconds, patience_seconds, clock)
 
     def entries(self) -> list[Entry]:
         """All entries in order; DataError on a hole in the numbers or one that cannot be read."""
@@ -250,7 +203,7 @@ class Ledger:
             last = self._last()
             number, outcome = (last.number, self.records.outcome(last.number)) if last else (0, None)
             if last and outcome is None:
-                self._finish_for(last, seen)
+                self.mover.finish(last, seen)
                 continue
             if last and outcome == GONE:
                 self._claim(self._reverted(last))
@@ -261,23 +214,6 @@ class Ledger:
             found = self._found(last, live)
             if self._claim(found) and last:  # else somebody is just moving it, and has the number
                 raise self._hand_moved(last, live, f"recorded as entry {found.number}; run again to decide")
-
-    def _finish_for(self, entry: Entry, seen: dict[tuple[int, int], float]) -> None:
-        """Complete another's open claim once its owner is dead, or was waited for long enough."""
-        holder, times = self.records.holder(entry.number)
-        if holder.get("token") != self.token and not claims.is_gone(holder):
-            since = seen.setdefault((entry.number, times), self.clock())
-            waited = self.clock() - since
-            if waited < self.patience_seconds:
-                if waited // SAY_SECONDS < (waited + LOOK_SECONDS) // SAY_SECONDS:
-                    who = f"process {holder.get('pid')} on {holder.get('host')}"
-                    log.info("waiting for %s to finish entry %d, %.0f s", who, entry.number, waited)
-                time.sleep(LOOK_SECONDS)
-                return
-        begun = self.clock()
-        if self.records.take(entry.number, times + 1, claims.owner(self.token)):
-            log.info("completing entry %d, which was left open: %s", entry.number, described(entry))
-            self.mover.carry_out(entry, begun)
 
     def _reverted(self, entry: Entry) -> Entry:
         """Back from a version that is gone: to where its entry came from or, if that is gone too, to nothing."""

@@ -22,7 +22,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import storage
+from sentiment import storage, whole_folders
 from sentiment.jobs import DataError
 from sentiment.progress import log
 from sentiment.registry import ODD_TEXTS, numbered, standing
@@ -174,7 +174,7 @@ class Copies:
             local = registry.download(version, Path(folder))
             copy = f"{name}-{version}-{uuid.uuid4().hex[:8]}"
             try:
-                storage.upload_folder(self.spark, local, storage.join(self.folder, copy))
+                whole_folders.upload(self.spark, local, storage.join(self.folder, copy))
             except DataError as error:
                 if "Checksum error" in str(error):  # Spark saved the model with checksums of its own
                     raise UnfitModelError(f"version {version} is damaged: {brief(error)}") from error

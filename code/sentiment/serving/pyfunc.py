@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import DoubleType, StructField, StructType
 
-from sentiment import storage
+from sentiment import whole_folders
 
 
 def scorer(spark: SparkSession, location: str, key: str) -> Callable[[DataFrame], DataFrame]:
@@ -26,7 +26,7 @@ def scorer(spark: SparkSession, location: str, key: str) -> Callable[[DataFrame]
     """
     folder = Path(tempfile.mkdtemp(prefix="sentiment-pyfunc-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    storage.download_folder(spark, location, folder / "model")
+    whole_folders.download(spark, location, folder / "model")
     # Spark takes no second file of the same name, and the same version may be loaded again.
     archive = Path(shutil.make_archive(str(folder / f"{key}-{uuid.uuid4().hex[:8]}"), "zip", folder / "model"))
     shutil.rmtree(folder / "model")

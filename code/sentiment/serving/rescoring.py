@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import storage
+from sentiment import hadoop, storage
 from sentiment.jobs import DataError
 from sentiment.serving import files, held, layout, parsing, scoring, sources
 from sentiment.serving.scoring import Loaded
@@ -38,7 +38,7 @@ def parsed(spark: SparkSession, kind: str, location: str, file_format: str, date
     Raises:
         DataError: there is no such input, or it cannot be read or is of another kind.
     """
-    with storage.telling(f"--input {location}"):
+    with hadoop.telling(f"--input {location}"):
         if kind == FILES:
             return _of_files(spark, Source(FILE, path=location, format=file_format), max_chars)
         rows = _written(spark, kind, location, date)
@@ -95,9 +95,9 @@ def run(spark: SparkSession, rows: DataFrame, model: Loaded, output: str, name: 
     query = f"{hashlib.sha256(words.encode()).hexdigest()[:8]}-score-batch"
     scored = held.InExecutors(scoring.score(rows, model, 0, query))
     try:
-        with storage.telling(f"scoring {name.strip()} with version {model.version}"):
+        with hadoop.telling(f"scoring {name.strip()} with version {model.version}"):
             figures = scored.figures(datetime.now(UTC))
-        with storage.telling(f"--output-path {output}"):
+        with hadoop.telling(f"--output-path {output}"):
             files.publish(spark, scored.predictions(), output, query, 0, replayed=True)
             files.publish(spark, scored.dead_letters(), layout.dead_letters(output), query, 0, replayed=True)
     finally:

@@ -10,7 +10,7 @@ from pyarrow import dataset
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import storage
+from sentiment import whole_folders
 from sentiment.serving.scoring import TIMES, VALUE
 from sentiment.serving.sources import COORDINATES
 
@@ -86,7 +86,7 @@ class ArrowRows:
         assert kind == PARQUET
         table = self.table.select([name for name in self.table.column_names if name != VALUE])
         by_date = dataset.partitioning(pa.schema([table.schema.field("date")]), flavor="hive")
-        with storage.filling(self.spark, folder) as local:
+        with whole_folders.filling(self.spark, folder) as local:
             dataset.write_dataset(
                 table,
                 local,
