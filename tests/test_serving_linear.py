@@ -92,11 +92,9 @@ def test_only_pipelines_of_the_suite_s_own_make_are_taken(spark: SparkSession, f
     assert linear.of(PipelineModel([*stages[:2], *stages[3:]])) is None
     assert linear.of(PipelineModel([*stages[:-1], features.finishing(models.PREDICTION, "inner_raw")])) is None
     assert linear.of(pipeline(spark, front, models.LOGISTIC_REGRESSION, threshold=0.6)) is None
-    counting = stages[1].copy().setBinary(False)
+    counting = stages[1].copy().setBinary(True)
     assert linear.of(PipelineModel([stages[0], counting, *stages[2:]])) is None
-    other = (
-        stages[0].copy().setStatement(stages[0].getStatement().replace("concat(inner_tokens", "array(inner_tokens[0]"))
-    )
+    other = stages[0].copy().setStatement(stages[0].getStatement().replace("concat(words", "concat(reverse(words)"))
     assert linear.of(PipelineModel([other, *stages[1:]])) is None
 
 

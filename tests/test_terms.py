@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 from sentiment import terms
 from sentiment.terms import Vocabulary
 
-TEXTS = st.lists(st.lists(st.sampled_from(["a", "b", "ü", "~a", "😀"]), min_size=1, max_size=8), max_size=6)
-KNOWN = ["b", "a", "ü", "a b", "b b", "gone", "ü lost", "😀 a"]  # of "lost" and the smiley no row knows the word alone
+WORDS = ["a", "b", "ü", "~a", "😀", ",", "?!", "but", "xlinkx"]
+TEXTS = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8), max_size=6)
+# Of "lost" and the smiley no row knows the word alone; what stands between clauses is known or not.
+KNOWN = ["b", "a", "ü", "a b", "b b", "gone", "ü lost", "😀 a", ",", ", a", "but", "a xlinkx"]
 
 
 def joined(texts: list[list[str]]) -> pa.Array:
     return pa.array([" ".join(words) for words in texts], pa.string())
 
 
-def terms_of(words: list[str]) -> set[str]:
-    return {*words, *(f"{first} {second}" for first, second in pairwise(words))}
+def terms_of(words: list[str]) -> list[str]:
+    return [*words, *(f"{first} {second}" for first, second in pairwise(words))]
 
 
 @given(TEXTS)
@@ -32,7 +34,7 @@ def terms_of(words: list[str]) -> set[str]:
 @example([["a", "a", "a"], ["a", "b", "a", "b"]])
 def test_every_term_is_counted_once_per_text(texts: list[list[str]]) -> None:
     found = terms.counted(joined(texts))
-    counted = Counter(term for words in texts for term in terms_of(words))
+    counted = Counter(term for words in texts for term in set(terms_of(words)))
     names = found["term"].to_pylist()
     assert dict(zip(names, found["rows"].to_pylist(), strict=True)) == counted
     assert len(names) == len(counted)
@@ -61,7 +63,7 @@ def test_what_is_counted_in_pieces_adds_up_bucket_by_bucket(
     assert sum(map(bool, sums)) == min(buckets, 4)  # by first words, of which there are four
     everything = [row for each in sums for row in each]
     assert len({term for term, _ in everything}) == len(everything)
-    assert dict(everything) == Counter(term for words in texts for term in terms_of(words))
+    assert dict(everything) == Counter(term for words in texts for term in set(terms_of(words)))
 
 
 def test_of_the_most_frequent_none_is_missing_that_is_as_frequent_as_the_last() -> None:
@@ -78,20 +80,28 @@ def test_of_no_rows_nothing_is_counted() -> None:
     assert added_up([]) == []
 
 
+def last_clause(words: list[str]) -> list[str]:
+    clauses = [list(clause) for between, clause in groupby(words, lambda word: word in WORDS[5:]) if not between]
+    return clauses[-1] if clauses else []
+
+
 @given(TEXTS)
 @example([])
 @example([["~a"], ["a", "b", "a", "b", "b"]])
 @example([["lost", "ü", "lost", "😀", "a"]])
-def test_weights_are_idf_of_length_one_in_the_order_of_rows_and_places(texts: list[list[str]]) -> None:
-    idf = np.array([0.5, 1.0, 1.5, 2.0, 0.25, 3.0, 0.75, 1.25])
+@example([["a", ",", "a", "b", "b", "?!"], ["but", "but"], ["b", "b", "b"]])
+def test_weights_are_counts_by_idf_of_length_one_and_the_last_clause_counts_twice(texts: list[list[str]]) -> None:
+    idf = np.array([0.5, 1.0, 1.5, 2.0, 0.25, 3.0, 0.75, 1.25, 0.1, 4.0, 0.2, 5.0])
     found = Vocabulary(pa.array(KNOWN), idf).weighted(joined(texts))
     wanted = []
     for row, words in enumerate(texts):
-        places = sorted(KNOWN.index(term) for term in terms_of(words) if term in KNOWN)
-        length = math.sqrt(sum(idf[place] ** 2 for place in places))
-        wanted += [(row, place, idf[place] / length) for place in places]
-    assert list(zip(found.row.tolist(), found.term.tolist(), strict=True)) == [entry[:2] for entry in wanted]
-    assert found.weight.tolist() == pytest.approx([entry[2] for entry in wanted])
+        counts = Counter([*terms_of(words), *terms_of(last_clause(words))])
+        places = [(place, counts[term]) for place, term in enumerate(KNOWN) if term in counts]
+        length = math.sqrt(sum((count * idf[place]) ** 2 for place, count in places))
+        wanted += [(row, place, count, count * idf[place] / length) for place, count in places]
+    rows = zip(found.row.tolist(), found.term.tolist(), found.count.tolist(), strict=True)
+    assert list(rows) == [entry[:3] for entry in wanted]
+    assert found.weight.tolist() == pytest.approx([entry[3] for entry in wanted])
 
 
 def test_threads_that_ask_a_new_vocabulary_at_once_are_told_the_same() -> None:

@@ -1,5 +1,7 @@
 """Tokens: what a tweet becomes before anything is counted."""
 
+from itertools import pairwise
+
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
@@ -64,10 +66,24 @@ def test_the_expressions_hold_no_backslash_so_that_no_parser_setting_changes_the
         spark.conf.unset("spark.sql.parser.escapedStringLiterals")
 
 
-def test_terms_are_the_tokens_and_their_neighbours_in_pairs(spark: SparkSession) -> None:
-    frame = spark.createDataFrame([(["s", "a", "b"],), (["s", "e"],)], "tokens array<string>")
-    found = [row["terms"] for row in frame.select(F.expr(text.terms("tokens")).alias("terms")).collect()]
-    assert found == [["s", "a", "b", "s a", "a b"], ["s", "e", "s e"]]
+@pytest.mark.parametrize(
+    ("words", "last"),
+    [
+        ("xstartx s a xendx", "s a"),
+        ("xstartx i hate mondays , but this one is fun !! .. xlinkx xendx", "this one is fun"),
+        ("xstartx buttons ! xmentionx but but xendx", "xmentionx"),
+        ("xstartx .. but xendx", ""),
+        ("", ""),
+    ],
+)
+def test_the_last_clause_is_what_no_end_of_one_stands_behind(spark: SparkSession, words: str, last: str) -> None:
+    frame = spark.createDataFrame([(words.split(),)], "tokens array<string>")
+    pairs = [f"{first} {second}" for first, second in pairwise(words.split())]
+    pairs_of_last = [f"{first} {second}" for first, second in pairwise(last.split())]
+    found = frame.select(F.expr(text.last_clause("tokens")).alias("last"), F.expr(text.terms("tokens")).alias("terms"))
+    assert [tuple(row) for row in found.collect()] == [
+        (last.split(), [*words.split(), *pairs, *last.split(), *pairs_of_last])
+    ]
 
 
 def test_statistics_count_what_their_names_say(spark: SparkSession) -> None:

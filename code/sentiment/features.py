@@ -48,7 +48,7 @@ class FeatureTable:
 
     Attributes:
         rows: id, text (null for train rows), label, split, inner_fold, inner_hash, inner_features (TF-IDF of length 1,
-            sparse), for trees inner_statistics (dense) and inner_counts (binary sparse vector); persisted.
+            sparse), for trees inner_statistics (dense) and inner_counts (sparse vector); persisted.
         vectorising: fitted stages from inner_terms to inner_counts and inner_features.
         train_rows: rows of the train split.
     """
@@ -166,7 +166,7 @@ def vocabulary(train_tokens: DataFrame, size: int, partitions: int = MIN_PARTITI
 
 
 def vectorisers(spark: SparkSession, frequencies: dict[str, int], train_rows: int) -> list[Transformer]:
-    """Stages from terms to their presence (0 or 1), to TF-IDF, to TF-IDF of length 1.
+    """Stages from terms to their counts, to TF-IDF, to TF-IDF of length 1.
 
     The first two are Spark's own models, made from what the vocabulary counted already: fitting IDF would count it
     again in a pass of its own, and `CountVectorizerModel.from_vocabulary` hands terms to Java one by one, which takes
@@ -181,7 +181,7 @@ def vectorisers(spark: SparkSession, frequencies: dict[str, int], train_rows: in
     assert jvm is not None
     known = jvm.java.util.regex.Pattern.compile("\n").split("\n".join(frequencies))
     counting = CountVectorizerModel._create_from_java_class("org.apache.spark.ml.feature.CountVectorizerModel", known)
-    counting.setInputCol(TERMS).setOutputCol(COUNTS).setBinary(True)
+    counting.setInputCol(TERMS).setOutputCol(COUNTS)
     in_rows = array("i", frequencies.values())
     weights = Vectors.dense(_inverse_frequencies(frequencies, train_rows))
     load = jvm.org.apache.spark.mllib.api.python.SerDe.loads
@@ -228,7 +228,7 @@ def _vectorised(tokenised: DataFrame, known: Vocabulary, with_counts: bool) -> D
             columns = {field.name: batch[field.name] for field in kept}
             columns[FEATURES] = found.vectors(batch.num_rows, size, found.weight)
             if with_counts:
-                columns[COUNTS] = found.vectors(batch.num_rows, size, np.ones(len(found.term)))
+                columns[COUNTS] = found.vectors(batch.num_rows, size, found.count.astype(float))
             yield pa.RecordBatch.from_pydict(columns)
 
     return tokenised.mapInArrow(vectorised, StructType([*kept, *vectors]))

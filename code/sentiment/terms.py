@@ -14,6 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sentiment.text import BETWEEN_CLAUSES
+
 Doubles = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -42,11 +44,13 @@ class Weighted:
     Attributes:
         row: number of the text.
         term: place in the vocabulary.
+        count: how often it stands in the text, in the last clause twice as often.
         weight: TF-IDF; a row's have length 1, or all are 0.
     """
 
     row: Places
     term: Places
+    count: Places
     weight: Doubles
 
     def vectors(self, rows: int, size: int, values: Doubles) -> pa.StructArray:
@@ -71,34 +75,42 @@ class Vocabulary:
     idf: Doubles
 
     def weighted(self, tokens: pa.Array) -> Weighted:
-        """TF-IDF of length 1 of each text's terms, each once per text, as Spark's stages give it.
+        """TF-IDF of length 1 of each text's terms, as Spark's stages give it to those of `text.terms`.
 
         Sums run in the order of the places, one row's terms after the other, as they do in Spark.
 
         Args:
             tokens: of each text, a space between them, which none holds.
         """
-        row, term = self._present(tokens)
-        weight = self.idf[term]
+        row, term, count = self._counted(tokens)
+        weight = self.idf[term] * count
         length = np.sqrt(np.bincount(row, weight * weight, len(tokens)))
         length[length == 0] = 1
-        return Weighted(row, term, weight / length[row])
+        return Weighted(row, term, count, weight / length[row])
 
-    def _present(self, tokens: pa.Array) -> tuple[Places, Places]:
-        """Row and place of each known term of each text, in this order."""
+    def _counted(self, tokens: pa.Array) -> tuple[Places, Places, Places]:
+        """Row, place and count of each known term of each text, in this order."""
         words, row = _words(tokens)
-        known, place_of_word, pairs, place_of_pair = self._numbered
+        known, between, place_of_word, pairs, place_of_pair = self._numbered
         word = pc.index_in(words, value_set=known).fill_null(-1).to_numpy().astype(np.int64)
+        unknown = word < 0
+        ends = between[word]
+        ends[unknown] = _is_between_clauses(words.filter(pa.array(unknown)))
+        last = _in_last_clause(ends, row)
         both, pair = _pairs(word, row, len(known))
         places = np.full(2 * len(word), -1)  # of each word and, behind it, of its pair: so rows stay in order
         places[::2] = place_of_word[word]
         places[1:-1:2][both] = place_of_pair[pairs.get_indexer(pd.Index(pair))]
+        twice = np.zeros(len(places), bool)
+        twice[::2], twice[1:-1:2] = last, last[:-1] & last[1:]
         present = places >= 0
-        return _distinct(np.repeat(row, 2)[present], places[present], len(self.terms))
+        return _added_up(np.repeat(row, 2)[present], places[present], twice[present], len(self.terms))
 
     @cached_property
-    def _numbered(self) -> tuple[pa.Array, Places, pd.Index, Places]:
-        """All words, their places, all pairs as one number each, their places; the last place, of what is unknown: -1.
+    def _numbered(self) -> tuple[pa.Array, Flags, Places, pd.Index, Places]:
+        """All words, which stand between clauses, their places, all pairs as one number each, their places.
+
+        The last place, of what is unknown, is -1.
 
         Pandas keeps the table by which it finds a number; pyarrow would make one for every batch. It is made here,
         before threads share it: pandas promises nothing to those.
@@ -115,7 +127,8 @@ class Vocabulary:
         place_of_word[word[first[single]]] = single
         pairs = pd.Index(word[first[double]] * len(known) + word[first[double] + 1])
         pairs.get_indexer(pairs)
-        return known, place_of_word, pairs, np.append(double, -1)
+        between = np.append(_is_between_clauses(known), False)
+        return known, between, place_of_word, pairs, np.append(double, -1)
 
 
 def counted_in_pieces(batches: Iterable[pa.RecordBatch], buckets: int) -> Iterator[pa.RecordBatch]:
@@ -213,6 +226,38 @@ def _pairs(word: Places, row: Places, words: int) -> tuple[Flags, Places]:
     first, second = word[:-1], word[1:]
     both = (row[1:] == row[:-1]) & (first >= 0) & (second >= 0)
     return both, first[both] * words + second[both]
+
+
+def _is_between_clauses(words: pa.Array) -> Flags:
+    """Which words separate clauses."""
+    found: Flags = pc.match_substring_regex(words, f"^(?:{BETWEEN_CLAUSES})$").to_numpy(zero_copy_only=False)
+    return found
+
+
+def _in_last_clause(between: Flags, row: Places) -> Flags:
+    """Which words are in the last clause of their text, as `text.last_clause` has it.
+
+    Args:
+        between: which words separate clauses.
+        row: the text of each, in order.
+    """
+    inside = ~between
+    begins = inside.copy()
+    begins[1:] &= between[:-1] | (row[1:] != row[:-1])
+    begin = np.zeros(row[-1] + 1 if len(row) else 0, np.int64)
+    begin[row[begins]] = np.flatnonzero(begins)  # of a text's clauses the last one stays
+    return inside & (np.arange(len(row)) >= begin[row])
+
+
+def _added_up(row: Places, number: Places, twice: Flags, numbers: int) -> tuple[Places, Places, Places]:
+    """Each row and number once, in this order, and how often they came; every number is below `numbers`."""
+    each = ((row.astype(np.int64) * numbers + number) << 1) | twice
+    each.sort(kind="stable")  # timsort, see _distinct
+    both = each >> 1
+    begins = np.flatnonzero(np.diff(both, prepend=-1))
+    count = np.add.reduceat((each & 1) + 1, begins) if len(each) else each
+    row, number = np.divmod(both[begins], numbers)
+    return row, number, count
 
 
 def _distinct(row: Places, number: Places, numbers: int) -> tuple[Places, Places]:

@@ -18,6 +18,9 @@ START, END = "xstartx", "xendx"
 NEGATED = "~"
 """Prefix of the copy of a word that stands within three words after a negation."""
 
+BETWEEN_CLAUSES = f"[.,!?]+|but|{LINK}|{START}|{END}"
+"""Pattern of the tokens that stand between two clauses; Java and pyarrow read it alike."""
+
 # Single characters, because Java looks them up in a table and tries ranges in turn.
 _BETWEEN = r' !"#$%&()*+,./:;<=>?@\[\]{|}~-'  # white space and ASCII punctuation; quotes and the like are gone by then
 _WORD = f"[^{_BETWEEN}]"  # words of every script, digits, emoji, underscore
@@ -79,12 +82,27 @@ def distinct_tokens(text: str) -> str:
 
 
 def terms(tokens_column: str) -> str:
-    """SQL for the unigrams and bigrams (two tokens and a space between) of an array of tokens."""
+    """SQL for the unigrams and bigrams (two tokens and a space between) of an array of tokens, then its last clause's.
+
+    So they count twice: how a text ends says more than how it begins (Becker and Aharonovitz 2010).
+    """
+    counted = "greatest(size(words) - 1, 0)"
     pairs = (
-        f"zip_with(slice({tokens_column}, 1, size({tokens_column}) - 1), "
-        f"slice({tokens_column}, 2, size({tokens_column}) - 1), (first, second) -> concat(first, ' ', second))"
+        f"zip_with(slice(words, 1, {counted}), slice(words, 2, {counted}), "
+        "(first, second) -> concat(first, ' ', second))"
     )
-    return f"concat({tokens_column}, {pairs})"
+    both = f"array({tokens_column}, {last_clause(tokens_column)})"
+    return f"flatten(transform({both}, words -> concat(words, {pairs})))"
+
+
+def last_clause(tokens_column: str) -> str:
+    """SQL for the last tokens in a row of which none is BETWEEN_CLAUSES; empty if all are.
+
+    "i hate mondays , but this one is fun !! xlinkx" has this one is fun.
+    """
+    clauses = f"split(array_join({tokens_column}, ' '), '(?:^| )(?:{BETWEEN_CLAUSES})(?= |$)')"
+    last = f"get(reverse(filter({clauses}, clause -> clause != '')), 0)"
+    return f"filter(split(coalesce({last}, ''), ' '), word -> word != '')"
 
 
 STATISTICS = [

@@ -84,7 +84,7 @@ def of(pipeline: PipelineModel) -> Linear | None:
         and all(one.getOutputCol() == other.getInputCol() for one, other in pairwise(front[1:]))
         and tail[0].getFeaturesCol() == scaling.getOutputCol()
         and (len(tail) == 1 or regression.getFeaturesCol() == tail[0].getRawPredictionCol())
-        and (counting.getBinary(), counting.getMinTF(), scaling.getP()) == (True, 1.0, 2.0)
+        and (counting.getBinary(), counting.getMinTF(), scaling.getP()) == (False, 1.0, 2.0)
         and (regression.numClasses, regression.getThreshold()) == (2, 0.5)
         and regression.getPredictionCol() == models.PREDICTION
         and regression.getProbabilityCol() == models.PROBABILITY
