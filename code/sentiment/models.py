@@ -68,11 +68,11 @@ def spec(name: str, train_rows: int, seed: int) -> Spec:
     if name == RANDOM_FOREST:
         # Half of the columns at each split: Spark's own choice, the square root of 14, often leaves out both scores.
         forest = RandomForestClassifier(
-            numTrees=60, maxDepth=8, minInstancesPerNode=20, subsamplingRate=0.7, featureSubsetStrategy="0.5"
+            numTrees=40, maxDepth=8, minInstancesPerNode=20, subsamplingRate=0.7, featureSubsetStrategy="0.5"
         )
         shown = ("numTrees", "maxDepth", "maxBins", "subsamplingRate", "featureSubsetStrategy")
         return Spec(_tree(forest, seed), {"maxDepth": [6, 8, 10]}, shown)
-    gbt = GBTClassifier(maxIter=30, maxDepth=4, stepSize=0.15, minInstancesPerNode=40)
+    gbt = GBTClassifier(maxIter=20, maxDepth=4, stepSize=0.2, minInstancesPerNode=40)
     return Spec(_tree(gbt, seed), {"maxDepth": [3, 4, 5]}, ("maxIter", "maxDepth", "maxBins", "stepSize"))
 
 
