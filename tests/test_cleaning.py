@@ -18,7 +18,7 @@ def figures(negative: int, positive: int, **rejected: int) -> dict[str, Any]:
         "rows_kept": kept,
         "rows_rejected": rejected,
         "labels": {"negative": negative, "positive": positive},
-        "minority_share": min(negative, positive) / kept if kept else 0.0,
+        "minority_share": round(min(negative, positive) / kept, 6) if kept else 0.0,
     }
 
 
@@ -34,12 +34,20 @@ def figures(negative: int, positive: int, **rejected: int) -> dict[str, Any]:
         (figures(500, 0), "one label only: want both, found no positive row"),
         (figures(0, 500), "one label only: want both, found no negative row"),
         (figures(900, 100), r"--min-minority-share\): want at least 0.2 .* found 0.1000"),
+        (figures(8_000_001, 1_999_999), r"want at least 0.2 .* \(1,999,999 of 10,000,000\)"),
         (figures(150, 99), "want at least 100, found 99 positive rows"),
     ],
 )
 def test_each_breach_of_the_contract_names_its_rule_and_the_figure(found: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         cleaning.check(found, Contract(), "tweets.csv")
+
+
+def test_a_share_that_is_met_exactly_passes() -> None:
+    for percent in range(51):  # 0.29 * 400 is less than 116
+        kept = 2 * (100 - percent)
+        contract = Contract(max_rejected=float(f"0.{percent:02}"))
+        cleaning.check(figures(kept, kept, target=4 * percent), contract, "tweets.csv")
 
 
 def test_data_within_the_contract_pass_and_set_aside_rows_do_not_count_against_it() -> None:

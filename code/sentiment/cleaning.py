@@ -98,13 +98,13 @@ def check(figures: dict[str, Any], contract: Contract, source: str) -> None:
     if not read:
         raise DataError(f"{source} is empty: want rows of six columns ({', '.join(raw_tweets.COLUMNS)})")
     malformed = rejected.get(raw_tweets.WRONG_COLUMNS, 0)
-    if malformed > contract.max_rejected * read:
+    if malformed / read > contract.max_rejected:  # a product of them may be a little less than it is by hand
         raise DataError(
             f"{source} breaks the rule 'expected columns': want six quoted columns ({', '.join(raw_tweets.COLUMNS)}) "
             f"without a header, found another number of them in {malformed:,} of {read:,} rows"
         )
     unusable = sum(rejected.get(reason, 0) for reason in UNUSABLE)
-    if unusable > contract.max_rejected * read:
+    if unusable / read > contract.max_rejected:
         by_reason = ", ".join(f"{reason} {rejected[reason]:,}" for reason in UNUSABLE if reason in rejected)
         raise DataError(
             f"{source} breaks the rule 'share of rejected rows' (--max-rejected): want at most "
@@ -113,10 +113,11 @@ def check(figures: dict[str, Any], contract: Contract, source: str) -> None:
     for name, target in (("negative", raw_tweets.NEGATIVE), ("positive", raw_tweets.POSITIVE)):
         if not labels[name]:
             raise DataError(f"{source} has one label only: want both, found no {name} row (target {target})")
-    if figures["minority_share"] < contract.min_minority_share:
+    rarer = min(labels.values())
+    if rarer / kept < contract.min_minority_share:
         raise DataError(
             f"{source} breaks the rule 'label balance' (--min-minority-share): want at least "
-            f"{contract.min_minority_share:g} for the rarer label, found {figures['minority_share']:.4f} of {kept:,}"
+            f"{contract.min_minority_share:g} for the rarer label, found {rarer / kept:.4f} ({rarer:,} of {kept:,})"
         )
     for name, count in labels.items():
         if count < MIN_ROWS_PER_LABEL:
