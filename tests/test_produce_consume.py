@@ -376,6 +376,17 @@ def test_a_json_line_is_a_tweet_when_it_has_a_text(raw: bytes, expected: Tweet |
     assert tweet_files.parse(Line(raw, is_json=True)) == expected
 
 
+def test_lines_end_where_spark_ends_them(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf0,1,,,,a\r0,2,,,,b\r\n\r0,3,,,,c\x0b\x1c\xc2\x85d\n0,4,,,,e")
+    found = [tweet_files.parse(line) for line in tweet_files.lines([tmp_path / "a.csv"])]
+    assert [(tweet.id, tweet.text) for tweet in found if tweet] == [
+        ("1", "a"),
+        ("2", "b"),
+        ("3", "c\x0b\x1c\x85d"),
+        ("4", "e"),
+    ]
+
+
 def test_files_are_found_below_a_folder_and_read_packed_or_not(tmp_path: Path) -> None:
     (tmp_path / ".hidden").mkdir()
     (tmp_path / "deep").mkdir()

@@ -65,9 +65,9 @@ def lines(files: list[Path]) -> Iterator[Line]:
         try:
             with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
                 for number, raw in enumerate(file):
-                    line = raw.removeprefix(_BOM) if number == 0 else raw
-                    if line.strip():
-                        yield Line(line, is_json)
+                    for line in (raw.removeprefix(_BOM) if number == 0 else raw).splitlines():  # \r ends one too
+                        if line.strip():
+                            yield Line(line, is_json)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"--input {path}: want a file that can be read to its end: {error}") from error
 
