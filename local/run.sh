@@ -38,13 +38,12 @@ step() { # what it is, script, arguments
   .venv/bin/python "$@" || exit
 }
 
-has_training_data() {
-  local file
-  for file in data_raw/sentiment140/*.csv data_raw/sentiment140/*.csv.gz; do
-    case ${file##*/} in sample_*) continue ;; esac
-    if [ -f "$file" ]; then return 0; fi
-  done
-  return 1
+has_training_data() { # what raw_tweets.find_files finds there
+  local folder=data_raw/sentiment140 found
+  [ -d "$folder" ] || return 1
+  found=$(find -L "$folder" -name '[._]*' -prune -o -type f \( -iname '*.csv' -o -iname '*.csv.gz' \) \
+    ! -regex '.*/sentiment140/sample_[^/]*' -print)
+  [ -n "$found" ]
 }
 
 if [ -n "$data" ]; then

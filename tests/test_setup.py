@@ -310,14 +310,18 @@ def test_training_and_gate_mean_one_registry_whatever_settings_of_a_cloud_lie_th
         (["sample_100.csv", "notes.txt"], [SAMPLE, *runs("data_raw/sample")]),
         (["sample_100.csv", "tweets.csv.gz"], runs("data_raw/sentiment140")),
         (["training.csv"], runs("data_raw/sentiment140")),
+        (["of 2009/sample_of_all.CSV"], runs("data_raw/sentiment140")),
+        ([".hidden.csv", "_old/a.csv", "a.csv.bak", "x.csv/notes.txt"], [SAMPLE, *runs("data_raw/sample")]),
     ],
 )
 def test_without_data_it_takes_the_real_tweets_or_makes_a_sample(
     ready: Checkout, files: list[str], expected: list[str]
 ) -> None:
+    ready.link("find")
     folder = ready.root / "data_raw" / "sentiment140"
     folder.mkdir(parents=True)
     for name in files:
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).touch()
     done = ready.run("run.sh")
     assert (done.returncode, done.stderr) == (0, "")
