@@ -1,14 +1,18 @@
 """The registry is reached or named in one line, without passwords, and by two at once."""
 
+import contextlib
 import json
 import subprocess
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
 import smoke_test
+from mlflow.store.artifact.utils.models import _parse_model_uri
 
 from sentiment import tracking
+from sentiment.arguments import model_name
 from sentiment.jobs import DataError, without_secrets
 
 
@@ -42,6 +46,14 @@ def test_a_registry_that_cannot_be_reached_is_one_line(uri: str) -> None:
     shown = uri.replace("joe:secret@", "")
     assert str(told.value).startswith(f"--mlflow-uri {shown}: want an MLflow server or database, found ")
     assert "secret" not in str(told.value)
+
+
+def test_a_name_that_is_taken_comes_back_from_mlflow_s_uris() -> None:
+    for code in [*range(0x180), 0x2028, 0x3000, 0xFF0F, 0x1F600]:
+        for name in (f"{chr(code)}a", f"a{chr(code)}b", f"b{chr(code)}"):
+            with contextlib.suppress(ArgumentTypeError):
+                name = model_name(name)
+                assert _parse_model_uri(f"models:/{name}/1").name == name
 
 
 def test_who_only_asks_makes_no_database(tmp_path: Path) -> None:

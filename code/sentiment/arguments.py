@@ -23,9 +23,12 @@ OUTPUT_WITH_SPLITS_HELP = OUTPUT_HELP.replace("plots/,", "plots/, splits/ (the t
 
 
 def model_name(text: str) -> str:
-    """A name that MLflow's registry takes, and can be asked for: in its filters a quote ends the name."""
-    if not text.strip() or any(character in text for character in "/:'\""):
-        raise argparse.ArgumentTypeError(f"want a name without / : ' and \", got {text!r}")
+    """A name that MLflow's registry takes, and can be asked for: in its filters a quote ends it, in its URIs a ?.
+
+    A tab or a line break is left out of a URI, which then names another model.
+    """
+    if not text.strip() or not text.isprintable() or any(character in text for character in "/:?'\""):
+        raise argparse.ArgumentTypeError(f"want a name without / : ? ' and \", got {text!r}")
     return text
 
 

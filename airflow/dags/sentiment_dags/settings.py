@@ -34,7 +34,7 @@ TEST, PRODUCTION = "test", "production"
 BUCKET_NAME = ("the name of a bucket", fitting(BUCKET))
 TOPIC = ("a topic's name", fitting(re.compile(r"[a-zA-Z0-9._-]{1,249}")))
 BROKERS = re.compile(r"[^\s,]+:[0-9]{1,5}(?:,[^\s,]+:[0-9]{1,5})*")
-MODEL_NAME = ("a name without / : ' and \"", fitting(re.compile(r"[^/:'\"]+")))
+MODEL_NAME = ("a name without / : ? ' and \"", fitting(re.compile(r"[^/:?'\"\x00-\x1f]+")))
 ALL_MODELS = "logisticregression,linearsvc,randomforest,gbt"
 
 
