@@ -37,6 +37,18 @@ def test_spark_that_does_not_start_names_what_it_wants(tmp_path: Path, name: str
     assert done.stderr.splitlines()[-1].startswith(told + "SENTIMENT_DRIVER_MEMORY, found ")
 
 
+def test_java_is_told_that_names_of_files_are_utf_8_where_python_takes_them_for_it(tmp_path: Path) -> None:
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text('#!/bin/sh\necho "$LC_ALL" >"$JAVA_HOME/told"\nexit 1\n')
+    java.chmod(0o755)
+    command = [sys.executable, "-c", "from sentiment.session import session; session('names')"]
+    kept = {key: given for key, given in os.environ.items() if not key.startswith(("PYSPARK_GATEWAY", "SPARK_"))}
+    env = {**kept, "JAVA_HOME": str(tmp_path), "LC_ALL": "C"}
+    assert subprocess.run(command, cwd=package.CODE, env=env, capture_output=True, check=False).returncode == 1
+    assert (tmp_path / "told").read_text() == "C.UTF-8\n"
+
+
 def test_what_cannot_be_loaded_beside_is_told() -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_module"), loading("sentiment.no_such_module"):
         pass

@@ -121,6 +121,9 @@ def _zipped(code: Path) -> Path:
 def _laptop_settings() -> dict[str, str]:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    if sys.flags.utf8_mode:
+        # In the locale C, cron's for one, Python takes names of files for UTF-8; Java would not find what is no ASCII.
+        os.environ["LC_ALL"] = "C.UTF-8"
     settings = {
         "spark.driver.memory": os.environ.get("SENTIMENT_DRIVER_MEMORY", "4g"),
         "spark.driver.host": "127.0.0.1",
