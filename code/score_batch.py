@@ -13,7 +13,7 @@ except ModuleNotFoundError:
         "score_batch.py: the package 'sentiment' is missing: submit dist/score_batch.py instead, "
         "or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-from sentiment import arguments, jobs, storage
+from sentiment import arguments, hadoop, jobs, storage
 from sentiment.progress import Progress, start_logging
 from sentiment.serving import cli, layout, places, rescoring
 from sentiment.serving.settings import CSV, FORMATS
@@ -39,7 +39,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     cli.add_model(parser)
     cli.add_text_limit(parser)
     args = parser.parse_args(argv)
-    args.input = args.input.rstrip("/") or "/"  # it is part of the name of what is written
     if args.date and args.input_kind == rescoring.FILES:
         parser.error("--date: want --input-kind predictions or dead-letters with it, found files")
     return args
@@ -70,7 +69,8 @@ def main(argv: list[str] | None = None) -> None:
             rows = rescoring.parsed(
                 spark, args.input_kind, args.input, args.file_format, args.date, args.max_text_chars
             )
-            figures = rescoring.run(spark, rows, model, args.output_path, f"{args.input} {args.date}")
+            name = f"{hadoop.full_name(spark, args.input)} {args.date}"
+            figures = rescoring.run(spark, rows, model, args.output_path, name)
     finally:
         storage.delete(spark, scratch)
     print(f"{figures['rows_in']:,} rows: {figures['rows_out']:,} predictions, {figures['dead_letters']:,} dead letters")

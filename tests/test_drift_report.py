@@ -105,7 +105,7 @@ def day(number: int) -> str:
     return f"{FIRST + timedelta(days=number):%Y-%m-%d}"
 
 
-def score(uri: str, incoming: Path, predictions: Path) -> None:
+def score(uri: str, incoming: Path | str, predictions: Path) -> None:
     """Score files of one text a line; when a file was last changed is its rows' ingest_time."""
     source = ["--input", str(incoming), "--file-format", "text", "--output-path", str(predictions)]
     score_batch.main([*source, "--mlflow-uri", uri, "--model-name", MODEL])
@@ -150,6 +150,14 @@ def world(spark: SparkSession, zoo: Zoo, tmp_path_factory: pytest.TempPathFactor
     score(zoo.uri, incoming, predictions)
     assert spark.read.parquet(str(predictions)).count() == len(DAYS) * ROWS + 50
     return World(zoo.client, zoo.uri, run.run_id, predictions)
+
+
+def test_a_file_scored_again_under_another_of_its_names_replaces_what_it_gave(world: World, tmp_path: Path) -> None:
+    file, predictions = tmp_path / "a.txt", tmp_path / "predictions"
+    file.write_text("I love this\n", encoding="utf-8")
+    for name in (str(file), os.path.relpath(file)):
+        score(world.uri, name, predictions)
+    assert len(list(predictions.glob("date=*/*.parquet"))) == 1
 
 
 def test_days_like_the_training_are_no_drift(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

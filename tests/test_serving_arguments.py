@@ -108,11 +108,6 @@ def test_a_variable_sets_the_port_of_the_metrics(
         assert settings(FILE).metrics_port == port
 
 
-def test_an_input_to_score_has_one_name() -> None:
-    arguments = ["--output-path", "again", *MODEL]
-    assert {score_batch.parse_args(["--input", name, *arguments]).input for name in ("in", "in/", "in//")} == {"in"}
-
-
 @pytest.mark.parametrize(
     ("read", "output", "named"),
     [

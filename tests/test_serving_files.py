@@ -10,7 +10,7 @@ from py4j.protocol import MEMORY_COMMAND_NAME
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import storage, whole_folders
+from sentiment import hadoop, storage, whole_folders
 from sentiment.jobs import DataError
 from sentiment.serving import files, rows
 from sentiment.serving.lease import LeaseLostError
@@ -52,6 +52,13 @@ def test_a_listing_asks_java_as_often_for_many_files_as_for_one(
     assert sorted(storage.names(spark, str(tmp_path))) == sorted(f"{number}.json" for number in range(300))
     assert storage.names(spark, str(tmp_path / "nowhere")) == []
     assert len(asked) < 100
+
+
+def test_a_place_has_one_name_in_full(spark: SparkSession) -> None:
+    here = f"{Path.cwd()}/a b%20[1]"
+    for name in ("a b%20[1]", "./a b%20[1]//", "x/../a b%20[1]", here, f"file:{here}", f"file://{here}/"):
+        assert hadoop.full_name(spark, name) == here
+    assert hadoop.full_name(spark, "/") == "/"
 
 
 @pytest.mark.parametrize("name", ["a b%ö", "a%20b", "a:b?#[1]"])

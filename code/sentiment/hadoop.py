@@ -41,6 +41,12 @@ def path_of(spark: SparkSession, location: str) -> Any:
     return getattr(spark._jvm, "org.apache.hadoop.fs.Path")(location)
 
 
+def full_name(spark: SparkSession, location: str) -> str:
+    """The one name of a place however it is spelled, from whatever folder; on this machine a path, else a URI."""
+    filesystem, path = resolved(spark, location)
+    return str(filesystem.makeQualified(path).toString()).removeprefix("file:")
+
+
 def local_path(spark: SparkSession, folder: Path) -> Any:
     """A file or folder of this machine, whatever its name and Hadoop's default file system.
 

@@ -79,14 +79,15 @@ def _written(spark: SparkSession, kind: str, location: str, date: str) -> DataFr
 def run(spark: SparkSession, rows: DataFrame, model: Loaded, output: str, name: str) -> dict[str, float]:
     """Score rows into `<output>/date=.../` and dead letters into `<output>-dead-letters/`; gives the figures.
 
-    The same input and version scored again replaces what it wrote before, and nothing else.
+    The same input and version scored again replaces what it wrote before, and nothing else; so it does when the input
+    was taken for one of another kind or format then.
 
     Args:
         spark: the session.
         rows: see `parsed`.
         model: what scores.
         output: folder of the predictions.
-        name: what was read; with the model it makes the query_id.
+        name: what was read, the same from every folder; with the model it makes the query_id.
 
     Raises:
         DataError: something of the input cannot be read or scored, or the output not be written.
