@@ -1,6 +1,7 @@
 """Raw tweets: every line is read or rejected with its reason, whatever its encoding."""
 
 import gzip
+import os
 import re
 from pathlib import Path
 
@@ -137,6 +138,22 @@ def test_a_file_asked_for_by_name_is_read_however_that_is_spelled(
         assert len(raw_tweets.find_files(spark, spelled)) == 1, spelled
     with pytest.raises(DataError, match=alone):
         raw_tweets.find_files(spark, str(path.parent))
+
+
+@pytest.mark.parametrize("unread", [b"\xfc.csv", b"f\xfcr/a.csv"])
+def test_a_name_that_java_cannot_read_is_told(
+    spark: SparkSession, write_tweets: WriteTweets, tmp_path: Path, unread: bytes
+) -> None:
+    write_tweets([("0", "x")], "a/ü.csv")
+    (tmp_path / "a" / "back").symlink_to("..")
+    assert len(raw_tweets.find_files(spark, str(tmp_path))) == 1
+    file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/_hidden/" + unread))
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert len(raw_tweets.find_files(spark, str(tmp_path))) == 1
+    (tmp_path / "_hidden").rename(tmp_path / "shown")
+    with pytest.raises(DataError, match=r"^cannot read .*: want names of files in UTF-8, .* found '.*/shown/f?\\udcfc"):
+        raw_tweets.find_files(spark, str(tmp_path))
 
 
 def test_a_link_back_is_followed_once(spark: SparkSession, write_tweets: WriteTweets, tmp_path: Path) -> None:

@@ -198,6 +198,12 @@ def full_disk(*_args: Any, **_kwargs: Any) -> list[str]:
     raise OSError("the disk is full")
 
 
+def test_a_name_that_java_cannot_read_is_told_at_the_start(spark: SparkSession, place: Place) -> None:
+    Path(place.write("a.json", tweets(0, 1))).with_name("\udcfc.json").touch()
+    with pytest.raises(jobs.DataError, match=r"^cannot read .*/in: want names of files in UTF-8, .*/\\udcfc\.json'$"):
+        service.serve(spark, place.serving())
+
+
 def test_a_file_that_was_changed_after_its_intent_ends_the_stream(
     spark: SparkSession, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

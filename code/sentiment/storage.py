@@ -55,8 +55,30 @@ def list_files(spark: SparkSession, location: str) -> list[str]:
             if status.isFile():
                 files.append(status.getPath().toString())
             else:
+                check_names(spark, status.getPath().toString())
                 _walk(filesystem, status.getPath(), files, seen)
     return sorted(files)
+
+
+def check_names(spark: SparkSession, folder: str) -> None:
+    """DataError where Java cannot read a name below a local folder: Hadoop leaves that out without a word."""
+    filesystem, path = hadoop.resolved(spark, folder)
+    if not hadoop.is_local(filesystem):
+        return
+    encoding = getattr(spark._jvm, "java.lang.System").getProperty("sun.jnu.encoding")
+    seen: set[bytes] = set()
+    for here, below, files in os.walk(os.fsencode(path.toUri().getPath()), followlinks=True):
+        is_new = (real := os.path.realpath(here)) not in seen
+        seen.add(real)
+        below[:] = [name for name in below if is_new and not name.startswith((b".", b"_"))]
+        for name in below + [name for name in files if not name.startswith((b".", b"_"))]:
+            try:
+                name.decode(encoding)
+            except UnicodeDecodeError:
+                raise DataError(
+                    f"cannot read {folder}: want names of files in {encoding}, which Java takes from the locale, "
+                    f"found {os.fsdecode(here + b'/' + name)!r}"
+                ) from None
 
 
 def literal(path: str) -> str:

@@ -167,6 +167,7 @@ def _check_source(spark: SparkSession, serving: Serving) -> None:
     if source.kind == FILE:
         if not storage.exists(spark, source.path):
             raise DataError(f"--input-path {source.path}: want a folder to watch, found none")
+        storage.check_names(spark, source.path)
         return
     kafka.describe(source.bootstrap, source.topic, "--kafka-topic", for_output=False)
 
