@@ -9,11 +9,16 @@ import preprocess
 import pytest
 from conftest import WriteTweets
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import raw_tweets
 from sentiment.jobs import DataError
 
 pytestmark = pytest.mark.spark
+
+
+EDGES = [0x20, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0]
+"""Second bytes of a character, left and right of what is allowed somewhere."""
 
 
 def read(spark: SparkSession, path: Path) -> list[tuple[str | None, str | None, float | None]]:
@@ -55,6 +60,23 @@ def test_utf_8_and_latin_1_are_told_apart_line_by_line(spark: SparkSession, tmp_
     line = '"4","1","d","q","u","{}"\n'
     path.write_bytes(line.format("café 最高 😀").encode("utf-8") + line.format("déjà vu £5").encode("latin-1"))
     assert {text for _, text, _ in read(spark, path)} == {"café 最高 😀", "déjà vu £5"}
+
+
+def test_utf_8_is_what_python_takes_for_it(spark: SparkSession) -> None:
+    leads = [*range(0xC0, 0xF6), 0xFF]
+    found = [bytes([lead, second, *[0xBF] * rest]) for lead in leads for second in EDGES for rest in range(3)]
+    found += [b"", b"a", b"\x7f", b"\x80", "\uffff\U0010ffff é".encode(), b"\xc3\xa9\xed\xa0\xbd\xed\xb8\x80"]
+
+    def is_python_s(value: bytes) -> bool:
+        try:
+            value.decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    rows = spark.createDataFrame([(bytearray(value),) for value in found], "value binary")
+    said = rows.select("value", raw_tweets.is_utf8(F.col("value").cast("string")).alias("said")).collect()
+    assert [bytes(row["value"]) for row in said if row["said"] != is_python_s(bytes(row["value"]))] == []
 
 
 def test_a_row_without_id_gets_one_that_depends_on_its_text_alone(

@@ -57,6 +57,7 @@ MESSAGES: list[tuple[bytes | None, str | None]] = [
     (b'{"text":"a"} \t\r\n', None),
     (b'{"text":"} {","user":{"name":"b"}}\n', None),
     (b'{"text":"\xff\xfe"}', "the message is not UTF-8"),
+    (b'{"text":"\xed\xa0\xbd\xed\xb8\x80"}', "the message is not UTF-8"),
     ('{"text":"a real \ufffd"}'.encode(), None),
     ('{"text":"a real \ufffd and '.encode() + b'\xc3("}', "the message is not UTF-8"),
     (b"{}", "there is no text"),
