@@ -64,6 +64,10 @@ def test_max_rows_takes_half_of_each_label_by_hash_and_never_the_first(clean_twe
     assert {row["text"] for row in again} == {row["text"] for row in chosen}
 
 
+def test_more_rows_than_there_are_may_be_asked_for(clean_tweets: Build) -> None:
+    assert splits.thinned(clean_tweets(TWEETS), 1.0, 10**9, seed=42).count() == len(TWEETS)
+
+
 def test_a_sample_fraction_keeps_that_share_of_each_label(clean_tweets: Build) -> None:
     chosen = splits.thinned(clean_tweets(TWEETS), 0.25, 0, seed=42).collect()
     for label in (0.0, 1.0):

@@ -75,10 +75,12 @@ def thinned(clean: DataFrame, fraction: float, max_rows: int, seed: int) -> Data
         clean = clean.where(bucket(f"sample-{seed}", _STEPS) < fraction * _STEPS)
     if max_rows:
         order = [hashed(f"rows-{seed}"), F.col("id")]
-        halves = [
-            clean.where(F.col("label") == label).orderBy(*order).limit(rows)
-            for label, rows in ((0.0, max_rows // 2), (1.0, max_rows - max_rows // 2))
-        ]
+        # Spark makes room for as many rows as a limit says, whether they are there or not: no limit where none is met.
+        there = {row["label"]: row["count"] for row in clean.groupBy("label").count().collect()}
+        halves = []
+        for label, rows in ((0.0, max_rows // 2), (1.0, max_rows - max_rows // 2)):
+            half = clean.where(F.col("label") == label)
+            halves.append(half if there.get(label, 0) <= rows else half.orderBy(*order).limit(rows))
         clean = halves[0].unionByName(halves[1])
     return clean
 
