@@ -335,6 +335,15 @@ def test_a_registry_that_is_away_is_named_before_anything_is_trained(
     assert list(tmp_path.iterdir()) == []  # what an earlier training left there stays true
 
 
+def test_a_run_that_the_environment_names_is_left_alone(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracking.client(trained.uri)
+    foreign = trained.client.create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", foreign)
+    with tracking.parent_run("default", {"seed": 1}, {}) as run:
+        assert run.info.run_id != foreign
+    assert trained.client.get_run(foreign).data.params == {}
+
+
 def test_an_experiment_that_was_deleted_is_named(trained: Trained, tmp_path: Path) -> None:
     trained.client.delete_experiment(trained.client.create_experiment("gone"))
     with pytest.raises(DataError, match=r"--mlflow-experiment gone: Cannot set a deleted experiment"):

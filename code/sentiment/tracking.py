@@ -115,7 +115,8 @@ def java_line(error: BaseException) -> str:
 
 @contextmanager
 def parent_run(experiment: str, params: dict[str, Any], tags: dict[str, str]) -> Iterator[mlflow.ActiveRun]:
-    """The run of a whole training; it ends as FAILED when an exception passes."""
+    """The run of a whole training, always one of its own; it ends as FAILED when an exception passes."""
+    os.environ.pop("MLFLOW_RUN_ID", None)  # whatever has started us: MLflow would go on with that run
     try:
         mlflow.set_experiment(experiment)
     except MlflowException as error:
