@@ -8,13 +8,17 @@ revision the tree is staged.
 import argparse
 import ast
 import base64
+import contextlib
+import fcntl
 import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "code"))
+from sentiment.lines import printable
 from sentiment.packing import NAME, zipped
 
 CODE = Path(__file__).resolve().parent.parent / "code"
@@ -118,15 +122,32 @@ def _git(root: Path, *words: str) -> str:
 def write_all(code: Path, output: Path) -> list[Path]:
     """Write what the checkout of the folder `code` packs to into `output`; the files written, in order.
 
-    Each file is there whole or not at all: two deploys at once pack into the same folder.
+    Each file is there whole or not at all, and two deploys at once, which pack into the same folder, write one after
+    the other: what one that was killed has left half written, the next one replaces.
+
+    ValueError: `output` is no folder that can be written to, or a script cannot be packed.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, content in contents(code.parent).items():
-        half = output / f".{name}.{os.getpid()}"
-        half.write_bytes(content)
-        written.append(half.replace(output / name))
-    return written
+    made = contents(code.parent)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with _alone_in(output):
+            for name, content in made.items():
+                half = output / f".{name}.half"
+                half.write_bytes(content)
+                half.replace(output / name)
+    except OSError as error:
+        raise ValueError(f"--output: want a folder to write to, got {printable(output)}: {error.strerror}") from error
+    return [output / name for name in made]
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -143,7 +164,7 @@ def main(argv: list[str] | None = None) -> None:
             print(revision(CODE.parent))
             return
         for path in write_all(CODE, args.output):
-            print(f"{path} ({path.stat().st_size / 1024:.0f} KiB)")
+            print(f"{printable(path)} ({path.stat().st_size / 1024:.0f} KiB)")
     except ValueError as error:
         sys.exit(f"package.py: error: {error}")
 

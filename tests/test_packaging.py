@@ -70,6 +70,30 @@ def test_a_script_that_cannot_be_packed_is_refused(source: str, complaint: str) 
         package.self_contained("job.py", source, b"zip")
 
 
+def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", Path("/proc/none")):
+        with pytest.raises(SystemExit) as ended:
+            package.main(["--output", str(folder)])
+        told = f"package.py: error: --output: want a folder to write to, got {folder}: "
+        assert str(ended.value.code).startswith(told)
+
+
+def test_what_a_run_that_was_killed_has_left_is_gone_after_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            package.write_all(package.CODE, tmp_path)
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # of another process
+    package.write_all(package.CODE, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["sentiment.zip", *NAMES])
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
 def test_a_script_without_the_package_says_in_one_line_what_to_submit(script: Path, tmp_path: Path) -> None:
     shutil.copy(script, tmp_path)
