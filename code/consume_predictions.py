@@ -9,8 +9,6 @@ except ModuleNotFoundError:
         "consume_predictions.py: the package 'sentiment' is missing: submit dist/consume_predictions.py instead, "
         "or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-import io
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -49,8 +47,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that cannot show a character shows its number
-        sys.stdout.reconfigure(errors="backslashreplace")
     consumer = kafka_clients.committed_reader(args.kafka_bootstrap, args.kafka_topic)
     tally = Tally()
     view = prediction_views.choose(args.json, f"{args.kafka_topic} on {args.kafka_bootstrap}", tally)
@@ -62,8 +58,6 @@ def main(argv: list[str] | None = None) -> None:
     except KeyboardInterrupt as ended:
         if args.once or isinstance(ended, signals.EndedBySignalError):
             raise
-    except BrokenPipeError:  # the reader behind a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         consumer.close()
     print(tally.summary(), file=sys.stderr if args.json else sys.stdout, flush=True)
@@ -83,7 +77,7 @@ def show(found: Iterator[list[bytes | None]], view: View, tally: Tally, limit: i
 
 
 def batches(consumer: KafkaConsumer, topic: str, start: str, once: bool) -> Iterator[list[bytes | None]]:
-    """The committed values of a topic as they come, without end, or up to where the topic ended at the start."""
+    """The committed values of a topic as they come, while somebody reads, or up to where it ended at the start."""
     parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
     ends = consumer.end_offsets(parts)  # of what is committed: an open transaction lies behind them
     consumer.assign(parts)
@@ -93,7 +87,7 @@ def batches(consumer: KafkaConsumer, topic: str, start: str, once: bool) -> Iter
         for part in parts:
             consumer.seek(part, ends[part])
     quiet_since = time.monotonic()
-    while not once or any(consumer.position(part) < ends[part] for part in parts):
+    while jobs.is_heard() and (not once or any(consumer.position(part) < ends[part] for part in parts)):
         polled = consumer.poll(timeout_ms=POLL_MS)
         if polled:
             quiet_since = time.monotonic()

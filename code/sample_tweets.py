@@ -17,6 +17,9 @@ from pathlib import Path
 from sentiment import flags, jobs
 from sentiment.sample import NEGATIVE, NEUTRAL, POSITIVE, is_malformed, sample_rows
 
+MOST_ROWS = 5_000_000
+"""Three times Sentiment140; the plan of what each row is to be takes 1 GB then."""
+
 
 def folder(text: str) -> Path:
     """A local folder; a URI is refused, because it would make a folder named after its scheme."""
@@ -27,7 +30,7 @@ def folder(text: str) -> Path:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = flags.parser(__doc__)
-    parser.add_argument("--rows", type=flags.whole(1), default=20000, help="rows to write")
+    parser.add_argument("--rows", type=flags.whole(1, MOST_ROWS), default=20000, help="rows to write")
     parser.add_argument("--output", type=folder, required=True, help="local folder for sample_<rows>.csv")
     parser.add_argument("--seed", type=flags.whole(0), default=42, help="another seed, other tweets")
     return parser.parse_args(argv)

@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import consume_predictions
 import produce_tweets
 import pytest
 from broker import Broker
-from kafka import KafkaProducer
+from kafka import KafkaProducer, TopicPartition
 from services import free_port
 
-from sentiment import kafka_clients, prediction_views, tweet_files
+from sentiment import jobs, kafka_clients, prediction_views, tweet_files
 from sentiment.jobs import DataError
 from sentiment.tweet_files import Line, Tweet
 
@@ -275,6 +276,16 @@ def test_the_live_view_begins_at_the_end_and_ctrl_c_ends_it_with_the_counts(
     assert (process.returncode, err) == (0, "")
     assert lines[:-1] == ["negative   0.500  7    new"] * count
     assert lines[-1] == f"{count} predictions, negative: {count}, model version 7: {count}"
+
+
+def test_the_live_view_ends_when_nobody_reads_it_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = TopicPartition("topic", 0)
+    consumer = Mock(**{"partitions_for_topic.return_value": {0}, "end_offsets.return_value": {part: 0}})
+    consumer.poll.return_value = {part: [Mock(value=b"new")]}
+    values = consume_predictions.batches(consumer, "topic", "latest", once=False)
+    assert next(values) == [b"new"]
+    monkeypatch.setattr(jobs, "is_heard", lambda: False)
+    assert list(values) == []
 
 
 def test_the_table_holds_the_latest_and_takes_no_text_for_markup(capsys: pytest.CaptureFixture[str]) -> None:

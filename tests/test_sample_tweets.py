@@ -162,12 +162,32 @@ def test_the_summary_names_file_rows_shares_and_malformed_rows(
     assert line.endswith("malformed 2")
 
 
+def test_a_name_that_is_no_utf_8_is_shown_by_number(tmp_path: Path) -> None:
+    done = run("--rows", 10, "--output", tmp_path / os.fsdecode(b"\xff"), PYTHONIOENCODING="utf-8:strict")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{tmp_path}/\\udcff/sample_10.csv: 10 rows")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_job_whose_output_nobody_reads_goes_on_and_ends_as_it_would(unbuffered: str) -> None:
+    code = "import sys; from sentiment import jobs; jobs.run(lambda: (print('x'), sys.exit(3 + jobs.is_heard())))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=SCRIPT.parent, env=env, stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (3, b"")
+
+
 @pytest.mark.parametrize(
     "args",
     [
         [],
         ["--rows", "10"],
         ["--rows", "0", "--output", "out"],
+        ["--rows", "1000000000000", "--output", "out"],
         ["--rows", "many", "--output", "out"],
         ["--seed", "-1", "--output", "out"],
         ["--output", ""],

@@ -1,11 +1,14 @@
 """How every job script ends: one line for a user's mistake, and the right exit code."""
 
+import io
 import re
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sentiment import signals
 
@@ -35,13 +38,34 @@ def without_secrets(uri: str) -> str:
     return re.sub(r"(?<=://)([^/:@\s]*:\S*|[^/?#\s]*)@", "", uri)
 
 
+class _Output(io.FileIO):
+    """Standard output. A reader who has seen enough (`| head`) is no failure: what more is written goes nowhere."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            return len(data)
+
+
+def is_heard() -> bool:
+    """Whether somebody is left to read standard output; who writes without end asks."""
+    output = select.poll()
+    output.register(1, 0)
+    return not any(event & select.POLLERR for _, event in output.poll(0))
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a job script's `main`; a user's mistake becomes one line on stderr and exit code 1 or 2.
+
+    A job whose output nobody reads any more goes on, and its exit code says how it went. A character that standard
+    output cannot show is shown by its number, as on stderr.
 
     SIGTERM becomes an EndedBySignalError where the job stands, and SIGINT a KeyboardInterrupt, so that it clears up
     what it had begun. Anything else is a fault of ours: it keeps its stack trace.
     """
     script = Path(sys.argv[0]).name
+    _wrap_output()
     try:
         with signals.raised():
             main()
@@ -57,6 +81,19 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print(f"{script}: interrupted", file=sys.stderr, flush=True)
         sys.exit(130)
+
+
+def _wrap_output() -> None:
+    usual = sys.stdout
+    if isinstance(usual, io.TextIOWrapper) and usual is sys.__stdout__:  # a test's own stays
+        raw = _Output(usual.fileno(), "w", closefd=False)
+        sys.stdout = io.TextIOWrapper(
+            raw if usual.write_through else io.BufferedWriter(raw),
+            encoding=usual.encoding,
+            errors="backslashreplace",
+            line_buffering=usual.line_buffering,
+            write_through=usual.write_through,
+        )
 
 
 def _end_of_jvm() -> str:
