@@ -22,7 +22,7 @@ from sentiment.session import session
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = arguments.parser(__doc__)
     parser.add_argument("--checkpoint", help="the stream's checkpoint; required without --hash")
-    parser.add_argument("--output-path", required=True, help="folder of the predictions")
+    parser.add_argument("--output-path", type=arguments.path, required=True, help="folder of the predictions")
     parser.add_argument("--dead-letter-path", default="", help="folder of the dead letters, if it was moved")
     parser.add_argument(
         "--kafka-bootstrap",

@@ -24,8 +24,12 @@ DRIFTED = 3
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = arguments.parser(__doc__)
-    parser.add_argument("--input", required=True, help="folder of the predictions (Parquet, date=.../)")
-    parser.add_argument("--output", required=True, help="folder for report.json, report.md and report.html")
+    parser.add_argument(
+        "--input", type=arguments.path, required=True, help="folder of the predictions (Parquet, date=.../)"
+    )
+    parser.add_argument(
+        "--output", type=arguments.path, required=True, help="folder for report.json, report.md and report.html"
+    )
     arguments.add_mlflow_uri(parser)
     arguments.add_model_name(parser)
     parser.add_argument("--model-version", type=flags.whole(1), help="version to judge (default: the champion)")

@@ -49,7 +49,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = flags.parser(__doc__)
     parser.add_argument(
         "--input",
-        type=Path,
+        type=flags.local_path,
         required=True,
         help="file of tweets, or a folder of them: Sentiment140's CSV (.csv, .csv.gz) or JSON lines (.json, .jsonl)",
     )

@@ -22,7 +22,7 @@ from sentiment.session import loading, session
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = arguments.parser(__doc__)
-    parser.add_argument("--input", required=True, help="what to score: a file, or a folder")
+    parser.add_argument("--input", type=arguments.path, required=True, help="what to score: a file, or a folder")
     parser.add_argument(
         "--input-kind", choices=rescoring.KINDS, default=rescoring.FILES, help="what the input consists of"
     )

@@ -32,11 +32,15 @@ def day(text: str) -> date:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = flags.parser(__doc__)
-    parser.add_argument("--predictions", required=True, help="folder of predictions, local or gs:// (date=.../)")
+    parser.add_argument(
+        "--predictions", type=flags.path, required=True, help="folder of predictions, local or gs:// (date=.../)"
+    )
     parser.add_argument(
         "--dead-letters", help="folder of dead letters (default: <predictions>-dead-letters, if it is there)"
     )
-    parser.add_argument("--output", required=True, type=Path, help="local folder for report.html and report.md")
+    parser.add_argument(
+        "--output", type=flags.local_path, required=True, help="local folder for report.html and report.md"
+    )
     parser.add_argument("--first-date", type=day, help="first day (default: 30 days up to the last one)")
     parser.add_argument(
         "--last-date", type=day, help="last day (default: the newest that is there and not after tomorrow)"

@@ -1,14 +1,21 @@
 """Arguments: bounds, and errors that name the flag, what was wanted and what was found."""
 
 from pathlib import Path
+from types import ModuleType
 
+import audit_predictions
 import create_splits
+import drift_report
 import preprocess
+import produce_tweets
 import pytest
+import report
+import score_batch
 import sentiment_multimodel
 import train_and_log
 
 from sentiment import arguments, progress
+from sentiment import report as training_report
 from sentiment.jobs import ArgumentsError
 
 MULTIMODEL = ["--input", "x", "--output", "y"]
@@ -34,6 +41,7 @@ MULTIMODEL = ["--input", "x", "--output", "y"]
         (["--seed", str(2**63)], "--seed", "from 0 to 9223372036854775807"),
         (["--max-rows", str(2**31)], "--max-rows", "from 0 to 2147483647"),
         (["--num-features", "5000000000"], "--num-features", "from 1 to 2147483647"),
+        (["--seed", "9" * 5000], "--seed", "want a whole number from 0 to 9223372036854775807, got '9"),
         (["--input", ""], "--input", "want a path or a URI, got ''"),
         (["--output", " "], "--output", "want a path or a URI"),
     ],
@@ -54,13 +62,38 @@ def test_ratios_that_leave_no_test_rows_are_refused(ratios: tuple[str, str]) -> 
     args = create_splits.parse_args(
         ["--input", "x", "--output", "y", "--train-ratio", ratios[0], "--val-ratio", ratios[1]]
     )
-    with pytest.raises(ArgumentsError, match="--train-ratio and --val-ratio: want a sum below 1"):
+    with pytest.raises(ArgumentsError, match=r"--train-ratio and --val-ratio: want a sum of at most 0\.9999"):
         arguments.splitting(args)
+
+
+@pytest.mark.parametrize(
+    ("script", "flag"),
+    [
+        (score_batch, "--input"),
+        (drift_report, "--input"),
+        (drift_report, "--output"),
+        (audit_predictions, "--output-path"),
+        (produce_tweets, "--input"),
+        (report, "--predictions"),
+        (report, "--output"),
+    ],
+)
+def test_an_empty_text_is_no_path(capsys: pytest.CaptureFixture[str], script: ModuleType, flag: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        script.parse_args([flag, ""])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(f"argument {flag}: want a path or a URI, got ''\n")
 
 
 def test_abbreviated_flags_are_refused() -> None:
     with pytest.raises(SystemExit):
         preprocess.parse_args(["--inp", "x", "--output", "y"])
+
+
+def test_the_command_that_opens_mlflow_can_be_pasted() -> None:
+    assert "--backend-store-uri 'sqlite:////a b/mlflow.db', then" in training_report._how_to_open(
+        "sqlite:////a b/mlflow.db"
+    )
 
 
 def test_the_documented_defaults_hold(monkeypatch: pytest.MonkeyPatch) -> None:

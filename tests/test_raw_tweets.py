@@ -130,6 +130,33 @@ def test_a_name_is_no_pattern(spark: SparkSession, tmp_path: Path, name: str) ->
 
 
 @pytest.mark.parametrize(
+    ("content", "kind"), [(gzip.compress(MANY), "gzip"), (MANY.decode().encode("utf-16"), "UTF-16")]
+)
+def test_a_file_of_another_kind_is_named(spark: SparkSession, tmp_path: Path, content: bytes, kind: str) -> None:
+    (tmp_path / "good.csv").write_bytes(MANY)
+    path = tmp_path / "other.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"^--input \S+/other\.csv: want lines of text in UTF-8 .+, found {kind}$"):
+        raw_tweets.find_files(spark, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("a:b.csv", MANY, "want names without a colon"),
+        ("padded.csv.gz", gzip.compress(MANY) + bytes(1000), "want gzip alone"),
+    ],
+)
+def test_what_hadoop_says_too_little_of_is_explained(
+    spark: SparkSession, tmp_path: Path, name: str, content: bytes, why: str
+) -> None:
+    assert spark.version
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=why):
+        preprocess.main(["--input", str(tmp_path), "--output", str(tmp_path / "clean")])
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [("cut%20 ü.csv.gz", gzip.compress(MANY)[:1000]), ("plain.csv.gz", MANY), ("a:b.csv", MANY), ("_a.csv", MANY)],
 )

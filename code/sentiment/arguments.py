@@ -18,6 +18,9 @@ from sentiment.jobs import ArgumentsError, without_secrets
 from sentiment.splits import Splitting
 
 DEFAULT_MLFLOW_URI = "sqlite:///mlflow.db"
+MOST_TRAIN_AND_DEV = 0.9999
+"""Share of the rows that --train-ratio and --val-ratio may take together."""
+
 OUTPUT_HELP = "base path for models, plots/, metrics.json, run.json and training.log (replaced)"
 OUTPUT_WITH_SPLITS_HELP = OUTPUT_HELP.replace("plots/,", "plots/, splits/ (the test rows, for the gate),")
 
@@ -89,9 +92,9 @@ def add_seed(parser: argparse.ArgumentParser, what: str = "the splits, the sampl
 
 def splitting(args: argparse.Namespace) -> Splitting:
     """The division that the arguments describe; ratios that leave no test rows are refused."""
-    if args.train_ratio + args.val_ratio > 0.9999:
+    if args.train_ratio + args.val_ratio > MOST_TRAIN_AND_DEV:
         raise ArgumentsError(
-            "--train-ratio and --val-ratio: want a sum below 1, so that test rows are left; "
+            f"--train-ratio and --val-ratio: want a sum of at most {MOST_TRAIN_AND_DEV}, so that test rows are left; "
             f"got {args.train_ratio:g} + {args.val_ratio:g}"
         )
     return Splitting(train_ratio=args.train_ratio, val_ratio=args.val_ratio, seed=args.seed)

@@ -4,6 +4,7 @@ import argparse
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sentiment.lines import printable
 
@@ -28,10 +29,13 @@ def whole(least: int, most: int = MOST_LONG) -> Callable[[str], int]:
     """A type for whole numbers from `least` to `most`."""
 
     def parse(text: str) -> int:
-        if text.isdecimal() and least <= int(text) <= most:
-            return int(text)
-        too_large = text.isdecimal() and int(text) > most
-        wanted = f"from {least} to {most}" if most != MOST_LONG or too_large else f">= {least}"
+        try:
+            number = int(text) if text.isdecimal() else least - 1
+        except ValueError:  # Python takes no number of so many digits
+            number = most + 1
+        if least <= number <= most:
+            return number
+        wanted = f"from {least} to {most}" if most != MOST_LONG or number > most else f">= {least}"
         raise argparse.ArgumentTypeError(f"want a whole number {wanted}, got {text!r}")
 
     return parse
@@ -42,6 +46,11 @@ def path(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError(f"want a path or a URI, got {text!r}")
     return text
+
+
+def local_path(text: str) -> Path:
+    """A path on this machine."""
+    return Path(path(text))
 
 
 def reason(text: str) -> str:

@@ -16,8 +16,14 @@ from sentiment.jobs import DataError, one_line
 _READING = re.compile(r"^(?:\[\S+\] )?Encountered error while reading file (\S+)\. ")
 """How Spark begins to tell of a file that it cannot read, with a URI."""
 
-_NO_CONNECTOR = 'No FileSystem for scheme "gs"'
-"""What Hadoop says of gs:// without Google's jars, and nothing more."""
+_EXPLAINED = {
+    'No FileSystem for scheme "gs"': (
+        "want this job on a Dataproc cluster, whose Spark has Google's connector, or the files on this machine"
+    ),
+    "Relative path in absolute URI": "want names without a colon, which Hadoop takes for the end of a scheme",
+    "not a gzip file": "want gzip alone, with nothing else (zeros, say) behind its end",
+}
+"""What Hadoop says, by its beginning, that tells a user too little, and what is meant."""
 
 
 @contextmanager
@@ -73,10 +79,7 @@ def first_line(error: BaseException) -> str:
         cause = cause.getCause()
         file = file or _unread(cause)
     message = str(cause.getMessage() or cause.getClass().getSimpleName()).strip().splitlines()[0]
-    if message == _NO_CONNECTOR:
-        message += (
-            ": want this job on a Dataproc cluster, whose Spark has Google's connector, or the files on this machine"
-        )
+    message += next((f": {meant}" for told, meant in _EXPLAINED.items() if message.startswith(told)), "")
     return message if file.rpartition("/")[2] in message else f"{file}: {message}"
 
 

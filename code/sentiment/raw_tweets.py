@@ -6,7 +6,7 @@ import re
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import storage
+from sentiment import hadoop, storage
 from sentiment.jobs import DataError
 from sentiment.text import readable
 
@@ -18,6 +18,10 @@ MOST_COLUMNS = 20_480
 
 LONGEST_NAME = 131_072
 """Characters of a column's name; more is what the csv module refuses by itself, until other code tells it not to."""
+
+GZIP = "gzip"
+OTHER_KINDS = {b"\x1f\x8b": GZIP, b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+"""What files are that begin with these bytes, which no line of CSV begins with."""
 
 WRONG_COLUMNS = "columns"
 WRONG_TARGET = "target"
@@ -56,6 +60,11 @@ def find_files(spark: SparkSession, location: str) -> list[str]:
             )
     if not files:
         raise DataError(f"--input {location}: want files named *.csv or *.csv.gz, found none")
+    for file in files:
+        with hadoop.telling(f"--input {location}"):
+            kind = OTHER_KINDS.get(storage.beginning(spark, file, 2))
+        if kind and not (kind == GZIP and file.endswith(".gz")):
+            raise DataError(f"--input {file}: want lines of text in UTF-8 or Latin-1 (gzip: .csv.gz), found {kind}")
     return files
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,4 +52,5 @@ def _how_to_open(uri: str) -> str:
     if uri.startswith(("http://", "https://")):
         return uri
     program = Path(sys.executable).parent / "mlflow"
-    return f"{os.path.relpath(program)} ui --host 127.0.0.1 --backend-store-uri {uri}, then open http://127.0.0.1:5000"
+    command = [os.path.relpath(program), "ui", "--host", "127.0.0.1", "--backend-store-uri", uri]
+    return f"{shlex.join(command)}, then open http://127.0.0.1:5000"

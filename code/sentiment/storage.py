@@ -113,6 +113,16 @@ def read_text(spark: SparkSession, location: str) -> str:
             stream.close()
 
 
+def beginning(spark: SparkSession, location: str, size: int) -> bytes:
+    """The first `size` bytes of one file, a handful; fewer where it has no more. What goes wrong the caller tells."""
+    filesystem, path = hadoop.resolved(spark, location)
+    stream = filesystem.open(path)
+    try:
+        return bytes(byte for byte in (stream.read() for _ in range(size)) if byte >= 0)
+    finally:
+        stream.close()
+
+
 def write_text(spark: SparkSession, location: str, text: str) -> None:
     """Replace one small file by `text` in UTF-8."""
     with hadoop.telling(f"cannot write {location}"):
