@@ -42,11 +42,13 @@ def main(argv: list[str] | None = None) -> None:
     with steps.step(f"reading {len(files)} file(s) of {args.input}"), reading:
         assessed = cleaning.assess(raw_tweets.read(spark, files)).persist()
         figures = cleaning.report(assessed)
-    storage.write_json(spark, storage.join(args.output, datasets.REPORT), {**figures, "files": files})
     cleaning.check(figures, arguments.contract(args), args.input)
+    told = storage.join(args.output, datasets.REPORT)
     with steps.step(f"writing {args.output}"):
+        storage.delete(spark, told)  # it comes last: without it, nobody takes what a job that died has left
         whole_folders.replace(cleaning.clean(assessed), storage.join(args.output, datasets.TWEETS))
         whole_folders.replace(cleaning.rejects(assessed), storage.join(args.output, datasets.REJECTS))
+        storage.write_json(spark, told, {**figures, "files": files})
     rejected = ", ".join(f"{reason} {count:,}" for reason, count in figures["rows_rejected"].items()) or "none"
     steps.say(
         f"kept {figures['rows_kept']:,} of {figures['rows_read']:,} rows "

@@ -27,7 +27,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     arguments.add_splits(parser)
     arguments.add_thinning(parser)
     arguments.add_contract(parser)
-    return parser.parse_args(argv)
+    return training_arguments.parsed(parser, argv)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -46,6 +46,9 @@ def main(argv: list[str] | None = None) -> None:
             cleaning.check(cleaning.report(assessed), arguments.contract(args), args.input)
         chosen = splits.thinned(cleaning.clean(assessed), args.sample_fraction, args.max_rows, args.seed)
         divided = splits.divide(chosen, splitting)
+        if args.max_rows or args.sample_fraction < 1:
+            with steps.step("counting what --max-rows and --sample-fraction leave"):
+                splits.check_thinned(divided, cleaning.MIN_ROWS_PER_LABEL)
         settings = training_arguments.settings(args, args.input, splitting.described(), keep_test=True)
         experiment.train(spark, divided, settings, steps, work)
 

@@ -27,6 +27,8 @@ MULTIMODEL = ["--input", "x", "--output", "y"]
         (["--train-ratio", "1"], "--train-ratio", "'1'"),
         (["--val-ratio", "nan"], "--val-ratio", "'nan'"),
         (["--cv-folds", "1"], "--cv-folds", "'1'"),
+        (["--enable-cv", "--cv-folds", str(2**31 - 1)], "--cv-folds", "want a whole number from 2 to 100"),
+        (["--cv-folds", "5"], "--cv-folds", "want --enable-cv with it, found none"),
         (["--models", "gbt,perceptron"], "--models", "perceptron"),
         (["--models", " , "], "--models", "nothing"),
         (["--sample-fraction", "0"], "--sample-fraction", "'0'"),

@@ -1,13 +1,18 @@
 """Clean tweets: one row per text, no contradictions, and the contract's rules, each by its own breach."""
 
+import json
+from pathlib import Path
 from typing import Any
 
+import create_splits
+import preprocess
 import pytest
 from conftest import WriteTweets
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-from sentiment import cleaning, raw_tweets
+from sentiment import cleaning, raw_tweets, storage, whole_folders
 from sentiment.cleaning import Contract
+from sentiment.datasets import REJECTS, REPORT
 from sentiment.jobs import DataError
 
 
@@ -52,6 +57,44 @@ def test_a_share_that_is_met_exactly_passes() -> None:
 
 def test_data_within_the_contract_pass_and_set_aside_rows_do_not_count_against_it() -> None:
     cleaning.check(figures(100, 100, columns=5, target=5, duplicate=500, neutral=300), Contract(), "tweets.csv")
+
+
+@pytest.mark.spark
+def test_clean_tweets_are_taken_only_when_all_of_them_and_their_figures_are_of_one_run(
+    spark: SparkSession, write_tweets: WriteTweets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[tuple[str, ...]] = [(str(place % 2 * 4), f"tweet {place}") for place in range(200)]
+    good, clean = write_tweets(rows), tmp_path / "clean"
+    preprocess.main(["--input", str(good), "--output", str(clean)])
+    figures = storage.read_text(spark, f"{clean}/{REPORT}")
+    assert json.loads(figures)["rows_kept"] == 200
+    with pytest.raises(DataError, match="one label only"):
+        preprocess.main(["--input", str(write_tweets(rows[::2], "bad.csv")), "--output", str(clean)])
+    assert storage.read_text(spark, f"{clean}/{REPORT}") == figures  # a breach changes nothing
+
+    def killed(_: DataFrame, location: str) -> None:
+        if location.endswith(REJECTS):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(whole_folders, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            preprocess.main(["--input", str(good), "--output", str(clean)])
+    with pytest.raises(DataError, match=r"--input: want a folder that preprocess\.py has finished, found no"):
+        create_splits.main(["--input", str(clean), "--output", str(tmp_path / "splits")])
+
+
+@pytest.mark.spark
+def test_a_small_file_is_replaced_whole_and_hadoop_can_read_it(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    for name in (path, tmp_path / ".run.json.crc"):  # as an earlier version left them
+        name.write_bytes(b"crc\0")
+    before = path.stat().st_ino
+    storage.write_json(spark, str(path), {"state": "finished"})
+    assert path.stat().st_ino != before
+    assert json.loads(path.read_text()) == {"state": "finished"}
+    assert spark.read.text(str(path)).count() == 3
+    assert [left.name for left in tmp_path.iterdir()] == ["run.json"]
 
 
 @pytest.mark.spark

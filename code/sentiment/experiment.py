@@ -15,6 +15,7 @@ from sentiment import (
     evaluation,
     features,
     hadoop,
+    jobs,
     models,
     plots,
     registry,
@@ -120,7 +121,8 @@ def _train(
     with tracking.parent_run(settings.experiment, params, tags) as run, registry.scratch_folder(spark) as scratch:
         results.experiment_id, results.run_id = run.info.experiment_id, run.info.run_id
         with steps.step("counting the splits"), hadoop.telling(f"cannot read {settings.input}"):
-            counts = counting.result()
+            with jobs.naming(settings.source):
+                counts = counting.result()
             mlflow.log_params({f"rows_{name}": sum(labels.values()) for name, labels in counts.items()})
             digest = tracking.log_input(client, results.run_id, divided["train"], settings.input, "training")
         if settings.keep_test:
@@ -131,9 +133,10 @@ def _train(
             salt = str(settings.splitting["hash_salt"])
             rows = sum(counts["train"].values())
             trees = any(name in models.TREES for name in settings.options.names)
-            table = features.build(
-                divided, rows, settings.num_features, training.FOLDS, salt, settings.in_memory, trees
-            )
+            with jobs.naming(settings.source):
+                table = features.build(
+                    divided, rows, settings.num_features, training.FOLDS, salt, settings.in_memory, trees
+                )
         trainer = Trainer(table, settings.options, steps)
         job = _Job(spark, client, settings, steps, work, scratch, {**tags, "train_digest": digest})
         for name in settings.options.names:

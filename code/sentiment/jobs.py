@@ -6,7 +6,8 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,15 @@ class DataError(Exception):
     """Data, storage or a service that does not fit; the message names it and what was wanted (exit 1)."""
 
     exit_code = 1
+
+
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """A DataError raised inside begins with `source`: the flag that named the data, and what it said."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
 
 
 def one_line(error: BaseException) -> str:

@@ -122,13 +122,28 @@ def read_report(spark: SparkSession, location: str) -> dict[str, Any]:
 
 def count_labels(splits: dict[str, DataFrame]) -> dict[str, dict[str, int]]:
     """Rows of each label in each split; a split without one of the labels is refused."""
-    frames = [frame.select("label", F.lit(name).alias("split")) for name, frame in splits.items()]
-    rows = reduce(DataFrame.unionByName, frames).groupBy("split", "label").count().collect()
-    counted = {(row["split"], row["label"]): row["count"] for row in rows}
-    counts: dict[str, dict[str, int]] = {}
-    for name in splits:
-        counts[name] = {"negative": counted.get((name, 0.0), 0), "positive": counted.get((name, 1.0), 0)}
-        missing = [label for label, count in counts[name].items() if not count]
+    counts = _counted(splits)
+    for name, labels in counts.items():
+        missing = [label for label, count in labels.items() if not count]
         if missing:
             raise DataError(f"the {name} split has no {' and no '.join(missing)} row: want both labels in every split")
     return counts
+
+
+def check_thinned(splits: dict[str, DataFrame], least: int) -> None:
+    """Raise DataError unless what `thinned` has left, divided, holds so many rows of each label."""
+    counts = _counted(splits).values()
+    for label in ("negative", "positive"):
+        left = sum(labels[label] for labels in counts)
+        if left < least:
+            raise DataError(
+                f"--max-rows, --sample-fraction: want them to leave at least {least} rows of each label, "
+                f"found {left:,} {label} rows"
+            )
+
+
+def _counted(splits: dict[str, DataFrame]) -> dict[str, dict[str, int]]:
+    frames = [frame.select("label", F.lit(name).alias("split")) for name, frame in splits.items()]
+    rows = reduce(DataFrame.unionByName, frames).groupBy("split", "label").count().collect()
+    counted = {(row["split"], row["label"]): row["count"] for row in rows}
+    return {name: {"negative": counted.get((name, 0.0), 0), "positive": counted.get((name, 1.0), 0)} for name in splits}

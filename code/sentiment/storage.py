@@ -123,20 +123,9 @@ def beginning(spark: SparkSession, location: str, size: int) -> bytes:
         stream.close()
 
 
-def write_text(spark: SparkSession, location: str, text: str) -> None:
-    """Replace one small file by `text` in UTF-8."""
-    with hadoop.telling(f"cannot write {location}"):
-        filesystem, path = hadoop.resolved(spark, location)
-        stream = filesystem.create(path, True)
-        try:
-            stream.write(bytearray(text.encode("utf-8")))
-        finally:
-            stream.close()
-
-
 def write_json(spark: SparkSession, location: str, content: Any) -> None:
-    """Replace one small file by `content` as indented JSON."""
-    write_text(spark, location, json.dumps(content, indent=2, sort_keys=True) + "\n")
+    """Replace one small file by `content` as indented JSON, as `replace_text` does."""
+    replace_text(spark, location, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def create_text(spark: SparkSession, location: str, text: str) -> bool:
@@ -232,7 +221,10 @@ def _write_whole(spark: SparkSession, location: str, text: str, overwrite: bool)
     """The file appears under its name when all of it is there; False: it was there before and may not be replaced."""
     filesystem, path = hadoop.resolved(spark, location)
     if hadoop.is_local(filesystem):
-        return write_whole_locally(Path(path.toUri().getPath()), text, overwrite)
+        file = Path(path.toUri().getPath())
+        if overwrite:  # the checksum of a file that Hadoop wrote would make this one a damaged one to it
+            file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
+        return write_whole_locally(file, text, overwrite)
     streaming = spark._jvm.org.apache.spark.sql.execution.streaming  # type: ignore[union-attr]
     files = streaming.FileContextBasedCheckpointFileManager(path, spark._jsc.hadoopConfiguration())
     files.mkdirs(path.getParent())

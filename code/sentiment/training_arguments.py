@@ -11,6 +11,8 @@ from sentiment import arguments, flags, storage
 from sentiment.models import NAMES
 from sentiment.training import Options
 
+FOLDS, MOST_FOLDS = 2, 100
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -33,6 +35,11 @@ class Settings:
     def splits(self) -> str:
         """The folder with the test split that the gate will read."""
         return storage.join(self.output, "splits") if self.keep_test else self.input
+
+    @property
+    def source(self) -> str:
+        """The flag that named the rows, and what it said."""
+        return f"{'--input' if self.keep_test else '--data'} {self.input}"
 
     @property
     def seeded(self) -> dict[str, Any]:
@@ -67,7 +74,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--enable-cv", action="store_true", help="search a grid per classifier with Spark's CrossValidator"
     )
     parser.add_argument(
-        "--cv-folds", type=flags.whole(2, flags.MOST_INT), default=2, help="folds of the CrossValidator"
+        "--cv-folds",
+        type=flags.whole(2, MOST_FOLDS),
+        help=f"folds of the CrossValidator, with --enable-cv (default: {FOLDS})",
     )
     parser.add_argument(
         "--enable-caching",
@@ -75,6 +84,15 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="hold the feature table in memory; without it, it is computed once too, but read from local disk",
     )
     arguments.add_ledger(parser)
+
+
+def parsed(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
+    """The arguments of a training, out of a parser that `add` knows; --cv-folds without a search is refused."""
+    args = parser.parse_args(argv)
+    if args.cv_folds and not args.enable_cv:
+        parser.error("--cv-folds: want --enable-cv with it, found none")
+    args.cv_folds = args.cv_folds or FOLDS
+    return args
 
 
 def settings(args: argparse.Namespace, source: str, splitting: dict[str, Any], keep_test: bool = False) -> Settings:
