@@ -18,8 +18,11 @@ from services import LOCAL, ServiceError, java, require_free
 START_SECONDS = 90.0
 TOPICS = {"sentiment-input": 3, "sentiment-predictions": 3}
 JAVA_OPTIONS = ["-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+PROPERTIES = "server.properties"
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
+# Paths are relative to the broker's folder, in which it runs: this file is read as Latin-1, and a comma would end one
+# of several log.dirs, so that data came to lie outside.
 # Everything that Kafka keeps three times by default it keeps once here: there is one node.
 # Nothing is deleted by age: a stream that rested for weeks goes on where it stood. The session is that of the broker
 # with its own controller: a killed broker can come back only when it has run out.
@@ -31,7 +34,7 @@ listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-log.dirs={data}
+log.dirs=data
 log.retention.ms=-1
 num.partitions=3
 broker.session.timeout.ms=3000
@@ -99,10 +102,10 @@ class Broker:
         port, controller_port = self.port, self.controller_port
         require_free(port, "kafka", settings.names("kafka", "port"))
         require_free(controller_port, "kafka (controller)", settings.names("kafka", "controller_port"))
-        properties = self._write_settings(port, controller_port)
-        self._format(classpath, properties)
-        command = [java(), *JAVA_OPTIONS, QUIET, "-cp", classpath, "kafka.Kafka", str(properties)]
-        self.daemon.start(command, port=port)
+        self._write_settings(port, controller_port)
+        self._format(classpath)
+        command = [java(), *JAVA_OPTIONS, QUIET, "-cp", classpath, "kafka.Kafka", PROPERTIES]
+        self.daemon.start(command, cwd=self.folder, port=port)
 
     def stop(self) -> bool:
         """Stop it cleanly; whether that took no SIGKILL."""
@@ -137,12 +140,10 @@ class Broker:
         finally:
             admin.close()
 
-    def _write_settings(self, port: int, controller_port: int) -> Path:
+    def _write_settings(self, port: int, controller_port: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "server.properties"
-        data = str(self.folder / "data").replace("\\", "\\\\")
-        path.write_text(SETTINGS.format(port=port, controller_port=controller_port, data=data), encoding="utf-8")
-        return path
+        text = SETTINGS.format(port=port, controller_port=controller_port)
+        (self.folder / PROPERTIES).write_text(text, encoding="ascii")
 
     def _cluster_id(self) -> str | None:
         """The id that the data belong to; None before they are made."""
@@ -153,7 +154,7 @@ class Broker:
         found = re.search(r"^cluster\.id=(.+)$", text, re.MULTILINE)
         return found[1].strip() if found else None
 
-    def _format(self, classpath: str, properties: Path) -> None:
+    def _format(self, classpath: str) -> None:
         """Make the empty data folder, once."""
         if self._cluster_id() is not None:
             return
@@ -161,9 +162,11 @@ class Broker:
         cluster_id = "-"
         while cluster_id.startswith("-"):
             cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
-        tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", str(properties)]
+        tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", PROPERTIES]
         command = [java(), QUIET, "-cp", classpath, *tool, "--ignore-formatted"]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
             lines = (done.stderr + done.stdout).strip().splitlines()
             raise ServiceError(f"kafka: {self.folder / 'data'} could not be made: {lines[0] if lines else 'no reason'}")

@@ -54,7 +54,7 @@ def test_a_broker_started_again_is_the_same_and_topics_are_made_once(broker: Bro
 
 
 def test_a_killed_broker_comes_back_with_its_data_and_a_stopped_one_leaves_no_pid(tmp_path: Path) -> None:
-    broker = Broker(tmp_path / "with space", free_port(), free_port())
+    broker = Broker(tmp_path / "with space, ä", free_port(), free_port())
     broker.start()
     try:
         broker.make_topics({"kept": 1})
@@ -69,6 +69,7 @@ def test_a_killed_broker_comes_back_with_its_data_and_a_stopped_one_leaves_no_pi
     finally:
         clean = broker.stop()
     assert clean
+    assert [path.name for path in tmp_path.iterdir()] == [broker.folder.name]  # no data outside
     assert not broker.daemon.pid_file.exists()
     with pytest.raises(OSError, match="refused"):
         cluster_at(broker.port)
