@@ -31,6 +31,7 @@ from sentiment.tweet_files import Tweet
 
 # A broker that is restarted is waited for; one that stays away ends the run.
 DELIVERY_SECONDS = 120
+LEAST_RATE = 0.00001  # less than one a day; the system cannot wait for ever
 SETTINGS = {"linger_ms": 5, "batch_size": 65_536, "delivery_timeout_ms": DELIVERY_SECONDS * 1000}
 
 
@@ -40,8 +41,8 @@ def rate(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"want a number >= 0, got {text!r}")
+    if value != 0 and not LEAST_RATE <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"want 0 or a number >= {LEAST_RATE}, got {text!r}")
     return value
 
 

@@ -145,7 +145,8 @@ def watch(bootstrap: str, stream: Daemon) -> None:
 
 def stop(producer: Daemon, stream: Daemon) -> None:
     """Stop the producer, then the stream, which completes its batch."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one Ctrl-C is enough: a second one would leave them running
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # one is enough: a second one would leave them running
     producer.stop()
     if stream.pid() is not None:
         _say("serve: stopping the stream, which completes its batch")

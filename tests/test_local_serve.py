@@ -1,5 +1,6 @@
 """`make serve` and the fetching of jars: what is looked for first, what is said, what is left behind."""
 
+import contextlib
 import http.server
 import os
 import signal
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import Mock
 
 import jars
 import pytest
@@ -211,6 +213,20 @@ def test_a_closed_terminal_leaves_nothing_running(served: Served) -> None:
     assert not served.producer.pid_file.exists()
     assert not served.stream.pid_file.exists()
     assert served.stream.tail() == "a.jar,b.jar\nbatch complete"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_leaves_no_stream_running(number: signal.Signals) -> None:
+    stopped = Mock()
+    stopped.producer.stop.side_effect = lambda: signal.raise_signal(number)
+    before = {each: signal.signal(each, serve._ended) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            serve.stop(stopped.producer, stopped.stream)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    stopped.stream.stop.assert_called_once_with(serve.DRAIN_SECONDS)
 
 
 class Well(http.server.BaseHTTPRequestHandler):

@@ -304,6 +304,21 @@ def test_the_table_holds_the_latest_and_takes_no_text_for_markup(capsys: pytest.
     assert "20 predictions" in drawn
 
 
+def test_a_score_beyond_every_float_is_shown_as_none() -> None:
+    assert prediction_views.read(b'{"score": 1%s}' % (b"0" * 400)).score == "?"
+
+
+def test_the_table_takes_no_sentiment_for_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rich")
+    tally = prediction_views.Tally()
+    with prediction_views.Table("topic on [::1]:9092", tally) as view:
+        tally.add(prediction_views.read(b'{"sentiment": "[/x]"}'))
+        view.refresh()
+    drawn = capsys.readouterr().out
+    assert "topic on [::1]:9092" in drawn
+    assert "[/x]: 1" in drawn
+
+
 @pytest.mark.parametrize("script", ["produce_tweets.py", "consume_predictions.py"])
 def test_a_topic_that_is_not_there_gets_one_line(script: str, broker: Broker, tweets: Path) -> None:
     more = ["--input", str(tweets)] if script == "produce_tweets.py" else []
@@ -332,8 +347,9 @@ def test_a_broker_that_never_answers_is_not_waited_for_for_ever(
     [
         (["--kafka-bootstrap", "somewhere"], "want host:port"),
         (["--kafka-bootstrap", "a:1,b:x"], "want host:port"),
-        (["--rate", "-1"], "want a number >= 0"),
-        (["--rate", "nan"], "want a number >= 0"),
+        (["--rate", "-1"], "want 0 or a number >= 1e-05"),
+        (["--rate", "nan"], "want 0 or a number >= 1e-05"),
+        (["--rate", "1e-11"], "want 0 or a number >= 1e-05"),
         (["--limit", "x"], "want a whole number >= 0"),
     ],
 )

@@ -25,10 +25,11 @@ from gcs_service import Gcs
 from pyspark.sql import SparkSession
 
 from sentiment import objects
-from sentiment.health import cli, report
+from sentiment.health import cli, report, streams
 from sentiment.health.report import Told
 from sentiment.health.streams import Stream
 from sentiment.health.verdict import DEGRADED, DOWN, HEALTHY, Limits
+from sentiment.jobs import DataError
 from sentiment.serving import layout, service
 from sentiment.serving.settings import FILE, JSON, ModelChoice, Serving, Sinks, Source
 
@@ -446,3 +447,10 @@ def test_a_driver_that_is_killed_is_down_and_cannot_be_drained(driver: tuple[Dri
     assert code == 4
     assert "want a driver that lives, found its lease renewed" in line
     assert not (place.checkpoint / layout.DRAIN).exists()
+
+
+def test_an_intent_whose_time_is_no_number_is_named(tmp_path: Path) -> None:
+    (tmp_path / "intents").mkdir()
+    (tmp_path / "intents" / "0.json").write_text('{"created_ms": "soon"}', encoding="utf-8")
+    with pytest.raises(DataError, match=rf"^{tmp_path}/intents/0\.json: want created_ms in milliseconds since 1970, "):
+        streams._in_work(str(tmp_path), [])

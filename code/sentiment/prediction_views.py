@@ -32,15 +32,22 @@ def read(value: bytes | None) -> Prediction:
         fields = None
     if not isinstance(fields, dict):
         return Prediction(None, UNREADABLE, "", "", printable((value or b"").decode("utf-8", "replace")))
-    score = fields.get("score")
-    is_number = isinstance(score, int | float) and not isinstance(score, bool)
     return Prediction(
         fields,
         printable(fields.get("sentiment"), "?"),
-        f"{score:.3f}" if is_number else "?",
+        _score(fields.get("score")),
         printable(fields.get("model_version"), "?"),
         printable(fields.get("text")),
     )
+
+
+def _score(value: object) -> str:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return "?"
+    try:
+        return f"{value:.3f}"
+    except OverflowError:  # a whole number beyond every float
+        return "?"
 
 
 class Tally:
@@ -123,13 +130,14 @@ class Table(View):
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        table = RichTable(title=self.title, caption=self.tally.summary(), box=box.SIMPLE, expand=True)
+        # All as Text, never as markup: a record may hold [brackets].
+        title, caption = Text(self.title, "table.title"), Text(self.tally.summary(), "table.caption")
+        table = RichTable(title=title, caption=caption, box=box.SIMPLE, expand=True)
         for heading in ("sentiment", "score", "version"):
             table.add_column(heading, no_wrap=True)
         table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
         colours = {"positive": "green", "negative": "red"}
         for one in self.latest:
-            # As Text, never as markup: a tweet may hold [brackets].
             colour = colours.get(one.sentiment, "yellow")
             table.add_row(Text(one.sentiment, colour), Text(one.score), Text(one.version), Text(one.text))
         self.live.update(table, refresh=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sentiment import objects
-from sentiment.jobs import DataError
+from sentiment.jobs import DataError, one_line
 from sentiment.objects import Entry
 from sentiment.serving import layout
 
@@ -147,8 +147,14 @@ def _in_work(checkpoint: str, manifests: Iterable[int]) -> tuple[int, float] | N
     newest = max(_numbered(f"{checkpoint}/{layout.INTENTS}"), default=-1)
     if newest < 0 or newest in manifests:
         return None
-    intent = _json(f"{checkpoint}/{layout.INTENTS}/{newest}.json")
-    return (newest, float(intent["created_ms"]) / 1000) if intent and "created_ms" in intent else None
+    location = f"{checkpoint}/{layout.INTENTS}/{newest}.json"
+    intent = _json(location)
+    if not intent or "created_ms" not in intent:
+        return None
+    try:
+        return newest, float(intent["created_ms"]) / 1000
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"{location}: want created_ms in milliseconds since 1970, found {one_line(error)}") from None
 
 
 def _batches(checkpoint: str, wanted: list[tuple[int, float]]) -> list[Batch]:
