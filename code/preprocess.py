@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         spark = session("preprocess")
     files = raw_tweets.find_files(spark, args.input)
     reading = storage.reading(spark, f"--input {args.input}", files)
-    with steps.step(f"reading {len(files)} file(s) of {args.input}"), reading:
+    with steps.step(f"reading {raw_tweets.described(files)} of {args.input}"), reading:
         assessed = cleaning.assess(raw_tweets.read(spark, files)).persist()
         figures = cleaning.report(assessed)
     cleaning.check(figures, arguments.contract(args), args.input)

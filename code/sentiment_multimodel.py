@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
 
         files = raw_tweets.find_files(spark, args.input)
         reading = storage.reading(spark, f"--input {args.input}", files)
-        with steps.step(f"reading {len(files)} file(s) of {args.input}"), reading:
+        with steps.step(f"reading {raw_tweets.described(files)} of {args.input}"), reading:
             assessed = cleaning.assess(raw_tweets.read(spark, files)).persist()
             cleaning.check(cleaning.report(assessed), arguments.contract(args), args.input)
         chosen = splits.thinned(cleaning.clean(assessed), args.sample_fraction, args.max_rows, args.seed)

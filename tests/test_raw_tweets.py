@@ -111,6 +111,12 @@ def test_every_csv_below_a_folder_is_read_but_no_sample_among_real_tweets(
     assert found == ["/sample/sample_200.csv", "/sentiment140/a.csv", "/x/y/z.CSV"]
 
 
+def test_generated_files_among_those_that_are_read_are_told() -> None:
+    real, made = "file:/data_raw/sentiment140/a.csv", "file:/data_raw/sample/sample_20000.csv"
+    assert raw_tweets.described([real]) == "1 file(s)"
+    assert raw_tweets.described([made, real]) == "2 file(s), 1 of them generated (sample_*.csv),"
+
+
 @pytest.mark.parametrize("name", ["nowhere", "nowhere/*.csv"])
 def test_a_path_without_files_is_named(spark: SparkSession, tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"nowhere.*: want a CSV file or a folder that holds one, found nothing"):

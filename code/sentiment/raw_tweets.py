@@ -68,6 +68,12 @@ def find_files(spark: SparkSession, location: str) -> list[str]:
     return files
 
 
+def described(files: list[str]) -> str:
+    """How many files there are, and how many of them sample_tweets.py has made, by their names."""
+    made = sum(bool(re.search(r"/sample_\d+\.csv$", file)) for file in files)
+    return f"{len(files)} file(s)" + (f", {made} of them generated (sample_*.csv)," if made else "")
+
+
 def read(spark: SparkSession, files: list[str]) -> DataFrame:
     """Raw tweets as columns raw (the line), reason (null: usable), id, text (strings) and label (0.0, 1.0, null)."""
     lines = (
