@@ -34,7 +34,6 @@ def main(argv: list[str] | None = None) -> None:
     with steps.step("starting Spark"):
         spark = session("create_splits")
     tweets = datasets.read_clean(spark, storage.join(args.input, datasets.TWEETS), "--input")
-    datasets.check_finished(spark, args.input, "--input")
     source = f"--input {args.input}"
     with steps.step(f"dividing {args.input}"), hadoop.telling(source), jobs.naming(source):
         divided = splits.divide(tweets, splitting)

@@ -27,7 +27,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     arguments.add_splits(parser)
     arguments.add_thinning(parser)
     arguments.add_contract(parser)
-    return training_arguments.parsed(parser, argv)
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:

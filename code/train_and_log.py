@@ -20,7 +20,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--output", type=arguments.path, default="models/", help=arguments.OUTPUT_HELP)
     training_arguments.add(parser)
     arguments.add_seed(parser, "the trees; that of the splits is written with them")
-    return training_arguments.parsed(parser, argv)
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import create_splits
 import preprocess
 import pytest
 from conftest import WriteTweets
@@ -60,7 +59,7 @@ def test_data_within_the_contract_pass_and_set_aside_rows_do_not_count_against_i
 
 
 @pytest.mark.spark
-def test_clean_tweets_are_taken_only_when_all_of_them_and_their_figures_are_of_one_run(
+def test_the_figures_beside_clean_tweets_are_theirs(
     spark: SparkSession, write_tweets: WriteTweets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows: list[tuple[str, ...]] = [(str(place % 2 * 4), f"tweet {place}") for place in range(200)]
@@ -80,8 +79,7 @@ def test_clean_tweets_are_taken_only_when_all_of_them_and_their_figures_are_of_o
         patched.setattr(whole_folders, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             preprocess.main(["--input", str(good), "--output", str(clean)])
-    with pytest.raises(DataError, match=r"--input: want a folder that preprocess\.py has finished, found no"):
-        create_splits.main(["--input", str(clean), "--output", str(tmp_path / "splits")])
+    assert not (clean / REPORT).exists()
 
 
 @pytest.mark.spark

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import hadoop, splits, whole_folders
-from sentiment.datasets import DEV, REPORT, SPLIT_NAMES, SPLITS_REPORT, TEST
+from sentiment.datasets import DEV, SPLIT_NAMES, SPLITS_REPORT, TEST
 from sentiment.gate import validation
 from sentiment.jobs import DataError
 from sentiment.splits import Splitting
@@ -91,7 +91,6 @@ def test_what_thinning_leaves_is_enough_to_learn_from(clean_tweets: Build) -> No
 
 def test_a_split_that_lacks_a_label_is_told_with_the_folder_it_came_from(clean_tweets: Build, tmp_path: Path) -> None:
     clean_tweets(TWEETS[::2]).coalesce(1).write.parquet(str(tmp_path / "tweets"))
-    (tmp_path / REPORT).touch()
     with pytest.raises(DataError, match=rf"^--input {tmp_path}: the train split has no positive row"):
         create_splits.main(["--input", str(tmp_path), "--output", str(tmp_path / "splits")])
 
@@ -129,7 +128,6 @@ def test_clean_tweets_that_are_damaged_are_told_in_one_line(clean_tweets: Build,
     tweets = tmp_path / "in[1]" / "tweets"
     clean_tweets(TWEETS[:400]).coalesce(1).write.parquet(str(tweets))
     arguments = ["--input", str(tweets.parent), "--output", str(tmp_path / "splits")]
-    (tweets.parent / REPORT).touch()
     create_splits.main(arguments)
     (file,) = tweets.glob("*.parquet")
     file.write_bytes(file.read_bytes()[:100])

@@ -32,12 +32,6 @@ def read_clean(spark: SparkSession, location: str, argument: str) -> DataFrame:
     return frame.select(*CLEAN_SCHEMA)
 
 
-def check_finished(spark: SparkSession, folder: str, argument: str) -> None:
-    """Raise DataError, naming the flag, unless all that preprocess.py writes into a folder is of one run."""
-    if not storage.exists(spark, storage.join(folder, REPORT)):
-        raise DataError(f"{argument}: want a folder that preprocess.py has finished, found no {REPORT} in {folder}")
-
-
 def digest(frame: DataFrame) -> tuple[str, int]:
     """A digest of clean tweets that depends on texts and labels alone, not on their order, and the number of rows."""
     row = frame.agg(F.bit_xor(F.xxhash64("text", "label")).alias("hash"), F.count(F.lit(1)).alias("rows")).first()

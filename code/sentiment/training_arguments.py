@@ -11,7 +11,7 @@ from sentiment import arguments, flags, storage
 from sentiment.models import NAMES
 from sentiment.training import Options
 
-FOLDS, MOST_FOLDS = 2, 100
+MOST_FOLDS = 100
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cv-folds",
         type=flags.whole(2, MOST_FOLDS),
-        help=f"folds of the CrossValidator, with --enable-cv (default: {FOLDS})",
+        default=2,
+        help="folds of the CrossValidator, with --enable-cv",
     )
     parser.add_argument(
         "--enable-caching",
@@ -84,15 +85,6 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="hold the feature table in memory; without it, it is computed once too, but read from local disk",
     )
     arguments.add_ledger(parser)
-
-
-def parsed(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
-    """The arguments of a training, out of a parser that `add` knows; --cv-folds without a search is refused."""
-    args = parser.parse_args(argv)
-    if args.cv_folds and not args.enable_cv:
-        parser.error("--cv-folds: want --enable-cv with it, found none")
-    args.cv_folds = args.cv_folds or FOLDS
-    return args
 
 
 def settings(args: argparse.Namespace, source: str, splitting: dict[str, Any], keep_test: bool = False) -> Settings:
