@@ -87,6 +87,15 @@ def test_a_batch_is_sent_once_by_the_same_driver_and_by_the_next(stage: Stage) -
     assert stage.values() == expected(0, 1, 2)
 
 
+def test_a_driver_knows_what_was_sent_before_it_sends(stage: Stage) -> None:
+    assert not Sender(stage.query).has_sent(0, stage.topic)
+    assert stage.send(Sender(stage.query), 1)
+    newer = Sender(stage.query)
+    assert [newer.has_sent(batch, stage.topic) for batch in (0, 1, 2)] == [True, True, False]
+    assert stage.send(newer, 2)
+    assert stage.values() == expected(1, 2)
+
+
 def test_records_have_their_key_s_partition_and_say_where_they_come_from(stage: Stage) -> None:
     assert stage.send(Sender(stage.query), 3)
     for message in stage.seen():

@@ -1,6 +1,7 @@
 """A stream over files, start to end: every row once, every row with its model, and the same again on a replay."""
 
 import json
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable
@@ -106,6 +107,21 @@ def test_a_replayed_batch_adds_nothing_and_changes_nothing(spark: SparkSession, 
         assert place.audit(spark).gaps == []
         assert place.digest(spark) == before
         assert sorted(place.output.glob("date=*/*.parquet")) == names
+
+
+def test_a_checkpoint_that_is_older_than_what_was_written_is_refused(spark: SparkSession, place: Place) -> None:
+    place.write("a.json", tweets(0, 10))
+    service.serve(spark, place.serving())
+    shutil.copytree(place.checkpoint, place.folder / "backup")
+    place.write("b.json", tweets(10, 10))
+    service.serve(spark, place.serving())
+    before = {path: path.stat().st_ino for path in place.output.glob("date=*/*.parquet")}
+    shutil.rmtree(place.checkpoint)
+    shutil.move(place.folder / "backup", place.checkpoint)
+    for _ in range(2):
+        with pytest.raises(jobs.DataError, match=r"^--checkpoint .*: want all that .*, found batch 1 in .*parquet"):
+            service.serve(spark, place.serving(retry_seconds=600))
+    assert {path: path.stat().st_ino for path in place.output.glob("date=*/*.parquet")} == before
 
 
 def test_a_driver_that_was_passed_over_while_it_wrote_touches_no_file_of_the_other(

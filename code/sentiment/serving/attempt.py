@@ -11,9 +11,9 @@ from pyspark.sql import Column, DataFrame
 
 from sentiment.progress import log
 from sentiment.serving import files, held, kafka, linear, parsing, scoring, sources, tables
-from sentiment.serving.checkpoint import INTENTS, MANIFESTS, WRITTEN
+from sentiment.serving.checkpoint import INTENTS, MANIFESTS, WRITTEN, OlderCheckpointError
 from sentiment.serving.linear import Linear
-from sentiment.serving.rows import Rows, SparkRows
+from sentiment.serving.rows import PARQUET, Rows, SparkRows
 from sentiment.serving.settings import AT_LEAST_ONCE, JSON
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Attempt:
         found = self.checkpoint.read(INTENTS, self.number) if self.replayed else None
         if found is not None:
             return found
+        self._check_unwritten()  # before the intent: with it the next attempt would be a replay
         model = self.owner.keeper.current()
         intent = {
             "batch_id": self.number,
@@ -89,6 +90,21 @@ class Attempt:
         if found is not intent:  # a driver that has lost the checkpoint was quicker, and may have come further
             self.replayed = self.files_tried = self.sends_tried = self.collecting_tried = True
         return found
+
+    def _check_unwritten(self) -> None:
+        """OlderCheckpointError where the first batch that this driver plans has been written already."""
+        if self.owner.is_latest:
+            return
+        kinds = {self.sinks.output: PARQUET, self.sinks.dead_letters: PARQUET, self.sinks.json_output: JSON}
+        for folder, kind in kinds.items():
+            found = files.published(self.spark, folder, self.query, self.number, kind) if folder else []
+            if found:
+                raise OlderCheckpointError(self.checkpoint.location, self.number, found[0])
+        if self.owner.topics and self.sinks.delivery != AT_LEAST_ONCE:
+            marker = _marker(self.owner.topics)
+            if self.owner.sender().has_sent(self.number, marker):
+                raise OlderCheckpointError(self.checkpoint.location, self.number, f"topic {marker.name}")
+        self.owner.is_latest = True
 
     def _written_before(self) -> dict[str, Any] | None:
         """What the batch's files hold, if they are complete already."""
@@ -177,7 +193,7 @@ class Attempt:
         self.owner.lease.check()
         with self._timed("kafka"):
             try:
-                self._publish(records, topics.get(PREDICTIONS) or topics[DEAD])
+                self._publish(records, _marker(topics))
             except BaseException:
                 self.sends_tried = True
                 raise
@@ -190,6 +206,8 @@ class Attempt:
             return
         since = self.intent["created_ms"] if self.sends_tried else None
         if not self.owner.sender().send(self.number, records, marker, headers, since):
+            if not self.sends_tried:
+                raise OlderCheckpointError(self.checkpoint.location, self.number, f"topic {marker.name}")
             log.info("batch %d: its records were in Kafka already", self.number)
 
     @contextmanager
@@ -197,3 +215,8 @@ class Attempt:
         began = time.monotonic()
         yield
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 3)
+
+
+def _marker(topics: dict[str, kafka.Topic]) -> kafka.Topic:
+    """The topic at which the stream's marker stands."""
+    return topics.get(PREDICTIONS) or topics[DEAD]

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from sentiment.progress import log
 from sentiment.serving import held, kafka, sources
 from sentiment.serving.attempt import AFTER_MANIFEST, AFTER_OFFSETS, DEAD, PREDICTIONS, Attempt
-from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
+from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint, OlderCheckpointError
 from sentiment.serving.lease import Lease, LeaseLostError
 from sentiment.serving.settings import Serving, Sinks
 from sentiment.serving.sources import FileChangedError
@@ -63,6 +63,7 @@ class BatchProcessor:
         failure: why the last batch failed; None while all is well.
         trouble: the step that is tried again at the moment; None: there is none.
         completed: the last batch that this driver found or made complete; -1: none yet.
+        is_latest: whether the checkpoint was seen to know all that its stream has written.
         tokens: the SQL by which the query's rows get their tokens, see linear.with_tokens; empty: they have none.
     """
 
@@ -83,7 +84,7 @@ class BatchProcessor:
         self.trouble: Trouble | None = None
         self._report, self.on_step = report, on_step
         self._last_known = max(checkpoint.batches(INTENTS), default=-1)
-        self.query, self.completed = "", -1
+        self.query, self.completed, self.is_latest = "", -1, False
         numbers = keeper.live.linear
         collects = held.may_collect(serving) and sources.has_small_batches(serving.source)
         self.tokens = numbers.tokens if numbers and collects else ""
@@ -132,7 +133,7 @@ class BatchProcessor:
                 if again:
                     self.trouble = None
                 return found
-            except (LeaseLostError, FileChangedError):
+            except (LeaseLostError, FileChangedError, OlderCheckpointError):
                 raise
             except Exception as error:
                 left = self.serving.retry_seconds - (time.monotonic() - began)

@@ -13,6 +13,16 @@ from sentiment.serving.layout import MANIFESTS as MANIFESTS
 from sentiment.serving.layout import WRITTEN as WRITTEN
 
 
+class OlderCheckpointError(DataError):
+    """The checkpoint knows nothing of a batch that its stream has written: an older copy of it was put back."""
+
+    def __init__(self, location: str, batch: int, place: str) -> None:
+        super().__init__(
+            f"--checkpoint {location}: want all that its stream has written, found batch {batch} in {place} already; "
+            "an older copy cannot go on: want the latest one back, or a new --checkpoint"
+        )
+
+
 class Checkpoint:
     """The JSON objects of one stream, in folders of its checkpoint.
 

@@ -58,7 +58,7 @@ def publish(
     staged = _staged(spark, staging) if rows is not None else []
     if replayed:
         check()
-        for old in storage.list_files(spark, storage.join(storage.literal(folder), "date=*", f"{name}-*.{kind}")):
+        for old in published(spark, folder, query, batch, kind):
             storage.delete(spark, old)
     moved = []
     for date, number, part in staged:
@@ -69,6 +69,11 @@ def publish(
     if moved:
         storage.delete(spark, staging)
     return moved
+
+
+def published(spark: SparkSession, folder: str, query: str, batch: int, kind: str = PARQUET) -> list[str]:
+    """A batch's files that are there, under every date."""
+    return storage.list_files(spark, storage.join(storage.literal(folder), "date=*", f"{stem(query, batch)}-*.{kind}"))
 
 
 def _staged(spark: SparkSession, staging: str) -> list[tuple[str, int, str]]:

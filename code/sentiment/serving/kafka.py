@@ -11,6 +11,8 @@ tenth of a second.
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,7 +140,7 @@ class Sender:
             KafkaSendError: it did not come about, and no reader of committed records will see anything of it.
             LeaseLostError: another driver sends for this query.
         """
-        try:
+        with self._telling(marker):
             topics = [each.topic for each in records]
             self._open(marker, {topic.max_bytes for topic in (marker, *topics)})
             if self._has_batch(batch, marker, topics, since_ms):
@@ -151,6 +153,25 @@ class Sender:
             group = self._consumer.consumer_group_metadata()
             self._producer.send_offsets_to_transaction([place], group, PATIENCE_SECONDS)
             self._producer.commit_transaction(PATIENCE_SECONDS)  # its records are there, one request is left
+        return True
+
+    def has_sent(self, batch: int, marker: Topic) -> bool:
+        """Whether the marker says that the batch, or a later one, was sent; errors as of `send`."""
+        with self._telling(marker):
+            self._open(marker, {marker.max_bytes})
+            return self._has_batch(batch, marker, [], None)
+
+    def close(self) -> None:
+        """Forget the clients."""
+        if self._consumer is not None:
+            self._consumer.close()
+        self._producer = self._consumer = None
+
+    @contextmanager
+    def _telling(self, marker: Topic) -> Iterator[None]:
+        """Forget the clients after an error, and tell Kafka's as what it means."""
+        try:
+            yield
         except KafkaException as error:
             cause = self._cause(error)
             self.close()
@@ -160,13 +181,6 @@ class Sender:
         except BaseException:
             self.close()  # the open transaction is aborted by whoever opens the producer next
             raise
-        return True
-
-    def close(self) -> None:
-        """Forget the clients."""
-        if self._consumer is not None:
-            self._consumer.close()
-        self._producer = self._consumer = None
 
     def _open(self, marker: Topic, limits: set[int]) -> None:
         """Have clients that write no more at once than any of the topics takes."""
