@@ -83,6 +83,7 @@ class Attempt:
             "model_version": model.version,
             "source": sources.source_range(self.checkpoint, self.serving.source, self.number),
             "topics": {role: asdict(topic) for role, topic in self.owner.topics.items()},
+            "delivery": self.sinks.delivery,
             "created_ms": int(time.time() * 1000),
         }
         self.owner.lease.check()
@@ -182,7 +183,8 @@ class Attempt:
     def _send(self, rows: _Rows) -> None:
         """Publish predictions, and dead letters where they have a topic."""
         planned = {role: kafka.Topic(**each) for role, each in self.intent["topics"].items()}
-        topics = {role: replace(topic, bootstrap=self.sinks.bootstrap) for role, topic in planned.items()}
+        bootstrap = self.sinks.bootstrap  # today's address; none where no topic is asked for any more
+        topics = {role: replace(topic, bootstrap=bootstrap or topic.bootstrap) for role, topic in planned.items()}
         records = []
         if PREDICTIONS in topics and rows.alive is not None:
             records.append(kafka.Records(topics[PREDICTIONS], rows.alive, "id"))
@@ -200,7 +202,8 @@ class Attempt:
 
     def _publish(self, records: list[kafka.Records], marker: kafka.Topic) -> None:
         headers = {name: str(self.intent[name]) for name in ("model_version", "query_id", "batch_id")}
-        if self.sinks.delivery == AT_LEAST_ONCE:
+        # A part of it may have been sent that way; intents did not always say so.
+        if self.intent.get("delivery", self.sinks.delivery) == AT_LEAST_ONCE:
             for each in records:
                 kafka.publish_at_least_once(each, headers)
             return
