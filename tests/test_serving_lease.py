@@ -1,11 +1,14 @@
 """One driver per checkpoint: who comes later waits, who was passed over stops."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
+from sentiment import storage
 from sentiment.serving import lease
 from sentiment.serving.lease import Lease, LeaseLostError
 
@@ -55,6 +58,32 @@ def test_a_newcomer_outbids_the_owner_who_then_stops(spark: SparkSession, tmp_pa
         first.check()
     second.check()
     second.release()
+
+
+def test_the_time_that_a_store_takes_to_write_counts(
+    spark: SparkSession, tmp_path: Path, quick: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(write: Callable[..., Any]) -> Callable[..., Any]:
+        def written(*args: Any) -> Any:
+            found = write(*args)
+            clock.now += lease.STALE_SECONDS + 1  # a newcomer has seen the file since
+            return found
+
+        return written
+
+    clock = Clock()
+    first, second = Lease(spark, str(tmp_path / "a"), clock), Lease(spark, str(tmp_path / "b"), clock)
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "create_text", slow(storage.create_text))
+        first.claim()
+    with pytest.raises(LeaseLostError, match="could not renew the lease"):
+        first.check()
+    second.claim()
+    monkeypatch.setattr(storage, "replace_text", slow(storage.replace_text))
+    with pytest.raises(LeaseLostError, match="could not renew the lease"):
+        second.wait(quick.append)
+    for each in (first, second):
+        each.release()
 
 
 def test_who_never_owned_releases_nothing(spark: SparkSession, tmp_path: Path, quick: list[str]) -> None:

@@ -56,9 +56,10 @@ class Lease:
         """Create the next epoch; nothing may be written for the checkpoint before `wait` has come back."""
         while True:
             self.epoch = max(self._epochs(), default=0) + 1
+            begun = self.clock()
             if storage.create_text(self.spark, self._path(self.epoch), self._content()):
                 break
-        self._renewed = self.clock()
+        self._renewed = begun
         self._thread = threading.Thread(target=self._renew_for_ever, name="lease", daemon=True)
         self._thread.start()
         self._older = self._newest_that_owned()
@@ -127,8 +128,9 @@ class Lease:
             raise DataError(f"the store of {self.folder} does not answer")
         try:
             self._state = state or self._state
+            begun = self.clock()  # a newcomer may see the file long before a slow store says that it is written
             storage.replace_text(self.spark, self._path(self.epoch), self._content())
-            self._renewed = self.clock()
+            self._renewed = begun
         finally:
             self._saying.release()
 
