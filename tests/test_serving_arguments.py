@@ -13,6 +13,8 @@ PLACES = ["--output-path", "out/", "--checkpoint", "ck", *MODEL]
 FILE = ["--source-type", "file", "--input-path", "in", *PLACES]
 KAFKA = ["--source-type", "kafka", "--kafka-bootstrap", "b:1", "--kafka-topic", "t", *PLACES]
 
+WRONG_OFFSETS = ['"0": true', '"0": -7', '"0": -3', '"a": 5', '"-1": 5', '"\u00b2": 5', '"0": 9223372036854775808', ""]
+
 
 def settings(arguments: list[str]) -> Serving:
     return cli.settings(script.parse_args(arguments))
@@ -85,6 +87,9 @@ def test_places_that_only_look_alike_are_taken(arguments: list[str]) -> None:
         [*FILE, "--dead-letter-path", "file:///"],
         [*FILE, "--model-alias", ""],
         *([*KAFKA, "--starting-offsets", offsets] for offsets in ("foo", "5", '{"t": 5}', '{"t": {"0": "x"}}')),
+        *([*KAFKA, "--starting-offsets", f'{{"t": {{{offsets}}}}}'] for offsets in WRONG_OFFSETS),
+        [*FILE, "--batch-interval-seconds", "2147483648"],
+        [*FILE, "--reload-interval-seconds", "10000000000"],
     ],
 )
 def test_values_out_of_bounds_end_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +133,8 @@ def test_defaults_and_stages() -> None:
     assert (found.sinks.output, found.sinks.dead_letters, found.sinks.topic) == ("out", "out-dead-letters", "")
     assert settings([*FILE, "--model-stage", "Staging"]).model.alias == "challenger"
     assert settings([*KAFKA, "--starting-offsets", '{"t": {"0": 5}}']).source.starting_offsets == '{"t": {"0": 5}}'
+    first = settings([*KAFKA, "--starting-offsets", '{"t": {"0": -1, "1": -2}}']).source  # latest and earliest
+    assert first.starting_offsets == '{"t": {"0": -1, "1": -2}}'
     assert settings([*FILE, "--model-version", "3"]).model.version == "3"
 
 

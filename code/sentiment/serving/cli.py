@@ -3,8 +3,10 @@
 import argparse
 import json
 import os
+from typing import Any
 
 from sentiment.arguments import folder, model_name, whole
+from sentiment.flags import MOST_INT, MOST_LONG
 from sentiment.jobs import ArgumentsError
 from sentiment.roles import CHAMPION, STAGES
 from sentiment.serving import layout, places
@@ -189,10 +191,10 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
 
 def _add_rhythm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--batch-interval-seconds", type=whole(0), default=30, help="seconds between batches; 0: back to back"
+        "--batch-interval-seconds", type=whole(0, MOST_INT), default=30, help="seconds between batches; 0: back to back"
     )
     parser.add_argument(
-        "--reload-interval-seconds", type=whole(1), default=300, help="seconds between looks at the alias"
+        "--reload-interval-seconds", type=whole(1, MOST_INT), default=300, help="seconds between looks at the alias"
     )
     parser.add_argument("--available-now", action="store_true", help="score all that is there, then end")
     add_text_limit(parser)
@@ -239,12 +241,18 @@ def _offsets(text: str) -> str:
         return text
     try:
         found = json.loads(text)
-        fits = all(isinstance(offset, int) for partitions in found.values() for offset in partitions.values())
+        fits = all(bool(each) and all(_is_offset(*pair) for pair in each.items()) for each in found.values())
     except (ValueError, AttributeError):
         fits = False
     if not fits:
         raise argparse.ArgumentTypeError(f'want earliest, latest or JSON like {{"TOPIC": {{"0": 5}}}}, got {text!r}')
     return text
+
+
+def _is_offset(partition: str, offset: Any) -> bool:
+    """Whether a partition may begin there; -1 is Kafka's word for latest, -2 for earliest."""
+    counts = partition.isdecimal() and int(partition) <= MOST_INT
+    return counts and type(offset) is int and -2 <= offset <= MOST_LONG  # True is an int too
 
 
 def _boolean(text: str) -> bool:
