@@ -2,11 +2,13 @@
 
 import time
 import uuid
+from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from broker import Broker
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from kafka.partitioner.default import murmur2
 from pyspark.sql import SparkSession
@@ -188,6 +190,27 @@ def test_a_batch_whose_marker_the_broker_forgot_is_looked_for_where_its_records_
     assert stage.values() == expected(0, 1)
 
 
+def test_the_tail_of_a_topic_is_looked_at_in_the_partitions_that_it_has_now(broker: Broker, stage: Stage) -> None:
+    planned = replace(stage.topic, partitions=5)  # the topic was made anew since, with fewer
+    headers = {"query_id": stage.query, "batch_id": "0"}
+    records = [replace(each, topic=planned) for each in stage.records(0)]
+    assert Sender(stage.query).send(0, records, planned, headers, since_ms=1)
+    assert stage.values() == expected(0)
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    admin.delete_consumer_groups([stage.query])[stage.query].result(30)
+    records = [replace(each, topic=replace(planned, partitions=0)) for each in stage.records(0)]  # and now with more
+    assert not Sender(stage.query).send(0, records, planned, headers, since_ms=1)
+
+
+def test_a_limit_that_was_lowered_in_mid_batch_is_named(broker: Broker, spark: SparkSession) -> None:
+    low = Stage(broker, spark, {"max.message.bytes": "3000"})
+    planned = replace(low.topic, max_bytes=5_000)
+    made = [("k0", bytearray(range(256)) * 16, "kafka:in/0/0")]
+    rows = SparkRows(spark.createDataFrame(made, "key string, inner_value binary, source string"), 1)
+    with pytest.raises(KafkaSendError, match=f"want max.message.bytes >= 5000 of topic {low.topic.name}, .*found less"):
+        Sender(low.query).send(0, [Records(planned, rows, "key")], planned, {}, None)
+
+
 @pytest.mark.parametrize("limit", [20_000, 2_147_483_647])
 def test_no_write_is_larger_than_a_topic_takes(broker: Broker, spark: SparkSession, stage: Stage, limit: int) -> None:
     other = Stage(broker, spark, {"max.message.bytes": str(limit)})
@@ -202,6 +225,28 @@ def test_large_batches_are_sent_in_parts_of_one_transaction(stage: Stage, monkey
     monkeypatch.setattr(rows, "ROWS_AT_ONCE", 4)
     assert stage.send(Sender(stage.query), 0)
     assert stage.values() == expected(0)
+
+
+def test_a_topic_that_may_not_be_looked_at_is_named(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+
+    class Closed(kafka.Consumer):
+        def get_watermark_offsets(self, *_args: Any, **_how: Any) -> Any:
+            raise refused
+
+    def configs(_admin: AdminClient, resources: list[Any], **_how: Any) -> dict[Any, Future[Any]]:
+        answer: Future[Any] = Future()
+        answer.set_exception(refused)
+        return {resources[0]: answer}
+
+    bootstrap, name = stage.topic.bootstrap, stage.topic.name
+    line = f"^--kafka-topic {name}: want a topic of {bootstrap} that may be {{}}, found: Broker: Topic author"
+    monkeypatch.setattr(kafka, "Consumer", Closed)
+    with pytest.raises(DataError, match=line.format("read")):
+        kafka.first_offsets(bootstrap, name, "--kafka-topic")
+    monkeypatch.setattr(AdminClient, "describe_configs", configs)
+    with pytest.raises(DataError, match=line.format("described")):
+        kafka.describe(bootstrap, name, "--kafka-topic", for_output=True)
 
 
 def test_topics_that_do_not_fit_are_refused(broker: Broker, stage: Stage) -> None:

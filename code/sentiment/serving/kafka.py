@@ -85,7 +85,10 @@ def describe(bootstrap: str, topic: str, flag: str, for_output: bool) -> Topic:
     if found is None or found.error is not None:
         raise DataError(f"{flag} {topic}: want a topic of {bootstrap}, found none of that name")
     resource = ConfigResource(ResourceType.TOPIC, topic)
-    settings = admin.describe_configs([resource], request_timeout=PATIENCE_SECONDS)[resource].result()
+    try:
+        settings = admin.describe_configs([resource], request_timeout=PATIENCE_SECONDS)[resource].result()
+    except KafkaException as error:
+        raise _closed(bootstrap, topic, flag, "described", error) from error
     if for_output and "compact" in settings["cleanup.policy"].value:
         raise ArgumentsError(f"{flag} {topic}: want a topic that keeps every record, found a compacted one")
     return Topic(bootstrap, topic, len(found.partitions), int(settings["max.message.bytes"].value))
@@ -98,8 +101,14 @@ def first_offsets(bootstrap: str, topic: str, flag: str) -> list[int]:
     try:
         places = [TopicPartition(topic, partition) for partition in range(partitions)]
         return [consumer.get_watermark_offsets(place, timeout=PATIENCE_SECONDS)[0] for place in places]
+    except KafkaException as error:
+        raise _closed(bootstrap, topic, flag, "read", error) from error
     finally:
         consumer.close()
+
+
+def _closed(bootstrap: str, topic: str, flag: str, done: str, error: KafkaException) -> DataError:
+    return DataError(f"{flag} {topic}: want a topic of {bootstrap} that may be {done}, found: {error.args[0].str()}")
 
 
 def publish_at_least_once(records: Records, headers: dict[str, str]) -> None:
@@ -140,8 +149,8 @@ class Sender:
             KafkaSendError: it did not come about, and no reader of committed records will see anything of it.
             LeaseLostError: another driver sends for this query.
         """
-        with self._telling(marker):
-            topics = [each.topic for each in records]
+        topics = [each.topic for each in records]
+        with self._telling(marker, *topics):
             self._open(marker, {topic.max_bytes for topic in (marker, *topics)})
             if self._has_batch(batch, marker, topics, since_ms):
                 return False
@@ -168,7 +177,7 @@ class Sender:
         self._producer = self._consumer = None
 
     @contextmanager
-    def _telling(self, marker: Topic) -> Iterator[None]:
+    def _telling(self, marker: Topic, *topics: Topic) -> Iterator[None]:
         """Forget the clients after an error, and tell Kafka's as what it means."""
         try:
             yield
@@ -177,7 +186,11 @@ class Sender:
             self.close()
             if cause.code() in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
                 raise LeaseLostError("another driver sends to Kafka for this query") from None
-            raise KafkaSendError(f"Kafka at {marker.bootstrap}: {cause.str()}") from None
+            told = cause.str()
+            if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                limits = sorted({f"max.message.bytes >= {each.max_bytes} of topic {each.name}" for each in topics})
+                told = f"want {', '.join(limits)}, as when the batch was planned, found less ({told})"
+            raise KafkaSendError(f"Kafka at {marker.bootstrap}: {told}") from None
         except BaseException:
             self.close()  # the open transaction is aborted by whoever opens the producer next
             raise
@@ -243,7 +256,7 @@ class Sender:
         return since_ms is not None and any(
             self._tail_has(batch, topic.name, partition, since_ms)
             for topic in topics
-            for partition in range(topic.partitions)
+            for partition in self._consumer.list_topics(topic.name, PATIENCE_SECONDS).topics[topic.name].partitions
         )
 
     def _committed(self, place: TopicPartition) -> Any:
