@@ -230,7 +230,7 @@ def test_large_batches_are_sent_in_parts_of_one_transaction(stage: Stage, monkey
 def test_a_topic_that_may_not_be_looked_at_is_named(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     refused = KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
 
-    class Closed(kafka.Consumer):
+    class Closed(Consumer):
         def get_watermark_offsets(self, *_args: Any, **_how: Any) -> Any:
             raise refused
 
