@@ -4,6 +4,7 @@ import time
 import uuid
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,11 @@ from kafka.partitioner.default import murmur2
 from pyspark.sql import SparkSession
 
 from sentiment.jobs import ArgumentsError, DataError
-from sentiment.serving import kafka, rows
+from sentiment.serving import kafka, rows, service
 from sentiment.serving.kafka import KafkaSendError, Records, Sender, Topic
 from sentiment.serving.lease import LeaseLostError
 from sentiment.serving.rows import SparkRows
+from sentiment.serving.settings import KAFKA, ModelChoice, Serving, Sinks, Source
 
 pytestmark = pytest.mark.spark
 HEADERS = {"model_version": "7", "query_id": "", "batch_id": ""}
@@ -247,6 +249,35 @@ def test_a_topic_that_may_not_be_looked_at_is_named(stage: Stage, monkeypatch: p
     monkeypatch.setattr(AdminClient, "describe_configs", configs)
     with pytest.raises(DataError, match=line.format("described")):
         kafka.describe(bootstrap, name, "--kafka-topic", for_output=True)
+
+
+def serving(source: Source, folder: Path, **sinks: str) -> Serving:
+    places = Sinks(str(folder / "out"), str(folder / "dead"), **sinks)
+    return Serving(source, places, ModelChoice("http://127.0.0.1:9", "m"), str(folder / "checkpoint"))
+
+
+def test_an_input_topic_that_was_made_anew_is_refused(
+    broker: Broker, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    name, admin = stage.topic.name, AdminClient({"bootstrap.servers": broker.bootstrap})
+    stream = serving(Source(KAFKA, bootstrap=broker.bootstrap, topic=name), tmp_path)
+    with pytest.raises(DataError, match="the registry does not answer"):
+        service.serve(stage.spark, stream)
+    admin.delete_topics([name])[name].result(30)
+    while name in admin.list_topics(timeout=30).topics:
+        time.sleep(0.1)
+    broker.make_topics({name: 3})
+    with pytest.raises(DataError, match=f"--kafka-topic {name}: want the topic that the checkpoint {tmp_path}/checkp"):
+        service.serve(stage.spark, stream)
+
+
+def test_a_topic_is_not_read_and_written_at_two_addresses_of_a_broker(stage: Stage, tmp_path: Path) -> None:
+    name, port = stage.topic.name, stage.topic.bootstrap.rpartition(":")[2]
+    source = Source(KAFKA, bootstrap=f"localhost:{port}", topic=name)
+    for flag, field in (("--kafka-output-topic", "topic"), ("--dead-letter-topic", "dead_letter_topic")):
+        with pytest.raises(ArgumentsError, match=f"^{flag}: want another topic than --kafka-topic, found the same at"):
+            service.serve(stage.spark, serving(source, tmp_path, bootstrap=stage.topic.bootstrap, **{field: name}))
 
 
 def test_topics_that_do_not_fit_are_refused(broker: Broker, stage: Stage) -> None:

@@ -5,6 +5,8 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import audit_predictions
 import closing
@@ -20,9 +22,10 @@ from services import ROOT, free_port
 
 from sentiment import tracking
 from sentiment.jobs import DataError
-from sentiment.serving import kafka
+from sentiment.serving import kafka, service
+from sentiment.serving.checkpoint import Checkpoint
 from sentiment.serving.models import Registry, RegistryAwayError, UnfitModelError
-from sentiment.serving.settings import ModelChoice
+from sentiment.serving.settings import KAFKA, ModelChoice, Source
 from sentiment.tracking import java_line
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
@@ -95,11 +98,30 @@ def test_the_registry_has_no_such_model_or_does_not_answer(tmp_path: Path, monke
 def test_kafka_cannot_be_reached_or_has_no_such_topic(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError) as absent:
         kafka.describe(broker.bootstrap, "absent", "--kafka-topic", for_output=False)
-    assert on_the_page("--kafka-topic", str(absent.value))
+    assert on_the_page("--kafka-topic <topic>: want a topic", str(absent.value))
     monkeypatch.setattr(kafka, "PATIENCE_SECONDS", 2)
     with pytest.raises(DataError) as away:
         kafka.describe(f"127.0.0.1:{free_port()}", "tweets", "--kafka-topic", for_output=False)
     assert on_the_page("<address>: want a Kafka broker", str(away.value))
+
+
+def test_kafka_has_deleted_what_was_not_read() -> None:
+    source = Source(KAFKA, bootstrap="127.0.0.1:9092", topic="tweets")
+    processor: Any = SimpleNamespace(failure=None, serving=SimpleNamespace(source=source))
+    spark_says = "[STREAM_FAILED] terminated: Some data may have been lost because they are not available in Kafka"
+    told = service._ended_by(Exception(spark_says), processor, lease=None)  # type: ignore[arg-type]
+    assert isinstance(told, DataError)
+    assert on_the_page("--kafka-topic <topic>: want all", str(told))
+
+
+@pytest.mark.spark
+def test_a_topic_was_made_anew(spark: SparkSession, tmp_path: Path) -> None:
+    checkpoint = Checkpoint(spark, str(tmp_path))
+    for _ in range(2):
+        checkpoint.check_topic("tweets", "an id")
+    with pytest.raises(DataError) as told:
+        checkpoint.check_topic("tweets", "another id")
+    assert on_the_page("--kafka-topic <topic>: want the topic", str(told.value))
 
 
 @pytest.mark.spark

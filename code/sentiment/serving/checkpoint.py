@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 
 from sentiment import storage
 from sentiment.jobs import ArgumentsError, DataError
-from sentiment.serving.layout import DRAIN, METADATA, SETTINGS
+from sentiment.serving.layout import DRAIN, INPUT_TOPIC, METADATA, SETTINGS
 from sentiment.serving.layout import INTENTS as INTENTS
 from sentiment.serving.layout import MANIFESTS as MANIFESTS
 from sentiment.serving.layout import WRITTEN as WRITTEN
@@ -85,6 +85,20 @@ class Checkpoint:
                     f"{flag}: the checkpoint {self.location} was written with {known[flag] or 'none'}, "
                     f"now it is {value or 'none'}; want the same, or a new --checkpoint"
                 )
+
+    def check_topic(self, topic: str, known_as: str) -> None:
+        """Remember the id of the topic that the stream reads; DataError when it was another topic of that name.
+
+        Its offsets mean nothing in that one. Checkpoints did not always know the id: then today's counts.
+        """
+        location = self.path(INPUT_TOPIC)
+        if storage.create_text(self.spark, location, _text({"id": known_as})):
+            return
+        if (self._read(location) or {}).get("id") != known_as:
+            raise DataError(
+                f"--kafka-topic {topic}: want the topic that the checkpoint {self.location} was begun with, "
+                "found one that was made anew under its name; want a new --checkpoint for it"
+            )
 
     def settings(self) -> dict[str, str]:
         """What the stream was first started with, by flag."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition, Uuid
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -92,6 +92,17 @@ def describe(bootstrap: str, topic: str, flag: str, for_output: bool) -> Topic:
     if for_output and "compact" in settings["cleanup.policy"].value:
         raise ArgumentsError(f"{flag} {topic}: want a topic that keeps every record, found a compacted one")
     return Topic(bootstrap, topic, len(found.partitions), int(settings["max.message.bytes"].value))
+
+
+def topic_id(bootstrap: str, topic: str, flag: str) -> str:
+    """What tells a topic from all others, of its name too; empty: the broker is older than 2.8, and has no ids."""
+    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=_QUIET)
+    wanted = TopicCollection([topic])
+    try:
+        found = str(admin.describe_topics(wanted, request_timeout=PATIENCE_SECONDS)[topic].result().topic_id)
+    except KafkaException as error:
+        raise _closed(bootstrap, topic, flag, "described", error) from error
+    return "" if found == str(Uuid(0, 0)) else found
 
 
 def first_offsets(bootstrap: str, topic: str, flag: str) -> list[int]:

@@ -6,6 +6,7 @@ METADATA = "metadata"
 """Spark's own file with the id of the query."""
 
 SETTINGS = "settings.json"
+INPUT_TOPIC = "input-topic.json"
 DRAIN = "control/drain"
 
 SLOW_SECONDS = 120

@@ -19,7 +19,7 @@ from sentiment.serving.batch import BatchProcessor, output_topics
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
 from sentiment.serving.lease import Lease, LeaseLostError
 from sentiment.serving.models import Copies, Registry
-from sentiment.serving.settings import FILE, Serving
+from sentiment.serving.settings import FILE, KAFKA, Serving
 from sentiment.serving.swap import Keeper
 from sentiment.tracking import java_line
 
@@ -28,6 +28,9 @@ COMMIT_SECONDS = 5.0
 LOCAL_FILES = "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
 """Spark's usual one starts a process (`readlink`) for each of several questions about a local file: with it a stream
 started 33 processes a second, with this one 5."""
+
+DATA_LOSS = "data may have been lost"
+"""So Spark says of Kafka's, among other words, whatever its version."""
 
 
 def serve(spark: SparkSession, serving: Serving) -> None:
@@ -46,7 +49,10 @@ def serve(spark: SparkSession, serving: Serving) -> None:
         if serving.metrics_port:
             metrics.check_port(serving.metrics_port, serving.checkpoint)
         topics = output_topics(serving.sinks)  # before the checkpoint is bound to them, or an older driver displaced
+        topic = _input_topic(serving)
         checkpoint.check_settings(serving.identity())
+        if topic:
+            checkpoint.check_topic(serving.source.topic, topic)
         lease = Lease(spark, serving.checkpoint)
         client = tracking.client(serving.model.uri)
         copies = Copies(spark, serving.checkpoint, serving.model)
@@ -150,7 +156,12 @@ def _seen(look: Callable[[], bool]) -> bool:
 
 def _ended_by(error: Exception, processor: BatchProcessor, lease: Lease) -> Exception:
     """The error that ended the query, as one of ours where it is one."""
-    failure = processor.failure
+    failure, source = processor.failure, processor.serving.source
+    if source.kind == KAFKA and DATA_LOSS in str(failure or error):
+        return DataError(
+            f"--kafka-topic {source.topic}: want all messages since the last batch, found that {source.bootstrap} has "
+            "deleted some of them; --on-data-loss continue goes on without them"
+        )
     if isinstance(failure, DataError | ArgumentsError):
         return failure
     try:
@@ -170,6 +181,19 @@ def _check_source(spark: SparkSession, serving: Serving) -> None:
         storage.check_names(spark, source.path)
         return
     kafka.describe(source.bootstrap, source.topic, "--kafka-topic", for_output=False)
+
+
+def _input_topic(serving: Serving) -> str:
+    """The id of the topic that is read; empty for files. ArgumentsError where it is written to as well."""
+    source, sinks = serving.source, serving.sinks
+    if source.kind == FILE:
+        return ""
+    found = kafka.topic_id(source.bootstrap, source.topic, "--kafka-topic")
+    for flag, name in (("--kafka-output-topic", sinks.topic), ("--dead-letter-topic", sinks.dead_letter_topic)):
+        # A broker has many addresses: other ones than that of the source need not be another broker's.
+        if found and name == source.topic and found == kafka.topic_id(sinks.bootstrap, name, flag):
+            raise ArgumentsError(f"{flag}: want another topic than --kafka-topic, found the same at {sinks.bootstrap}")
+    return found
 
 
 def _wanted_copies(checkpoint: Checkpoint, keeper: Keeper) -> set[tuple[str, str]]:
