@@ -15,8 +15,9 @@ from kafka.partitioner.default import murmur2
 from pyspark.sql import SparkSession
 
 from sentiment.jobs import ArgumentsError, DataError
-from sentiment.serving import kafka, rows, service
-from sentiment.serving.kafka import KafkaSendError, Records, Sender, Topic
+from sentiment.serving import kafka, kafka_topics, rows, service
+from sentiment.serving.kafka import KafkaSendError, Records, Sender
+from sentiment.serving.kafka_topics import Topic
 from sentiment.serving.lease import LeaseLostError
 from sentiment.serving.rows import SparkRows
 from sentiment.serving.settings import KAFKA, ModelChoice, Serving, Sinks, Source
@@ -32,7 +33,7 @@ class Stage:
         name, self.query = f"out-{uuid.uuid4().hex[:8]}", str(uuid.uuid4())
         broker.make_topics({name: 3}, config)
         self.spark = spark
-        self.topic = kafka.describe(broker.bootstrap, name, "--kafka-output-topic", for_output=True)
+        self.topic = kafka_topics.describe(broker.bootstrap, name, "--kafka-output-topic", for_output=True)
 
     def records(self, batch: int, count: int = 10) -> list[Records]:
         made = [(f"k{n}", bytearray(f"{batch}/{n}".encode()), f"kafka:in/0/{100 * batch + n}") for n in range(count)]
@@ -243,12 +244,12 @@ def test_a_topic_that_may_not_be_looked_at_is_named(stage: Stage, monkeypatch: p
 
     bootstrap, name = stage.topic.bootstrap, stage.topic.name
     line = f"^--kafka-topic {name}: want a topic of {bootstrap} that may be {{}}, found: Broker: Topic author"
-    monkeypatch.setattr(kafka, "Consumer", Closed)
+    monkeypatch.setattr(kafka_topics, "Consumer", Closed)
     with pytest.raises(DataError, match=line.format("read")):
-        kafka.first_offsets(bootstrap, name, "--kafka-topic")
+        kafka_topics.first_offsets(bootstrap, name, "--kafka-topic")
     monkeypatch.setattr(AdminClient, "describe_configs", configs)
     with pytest.raises(DataError, match=line.format("described")):
-        kafka.describe(bootstrap, name, "--kafka-topic", for_output=True)
+        kafka_topics.describe(bootstrap, name, "--kafka-topic", for_output=True)
 
 
 def serving(source: Source, folder: Path, **sinks: str) -> Serving:
@@ -283,7 +284,7 @@ def test_a_topic_is_not_read_and_written_at_two_addresses_of_a_broker(stage: Sta
 def test_topics_that_do_not_fit_are_refused(broker: Broker, stage: Stage) -> None:
     broker.make_topics({"compacted": 1}, {"cleanup.policy": "compact"})
     with pytest.raises(ArgumentsError, match="--kafka-output-topic compacted: want a topic that keeps every record"):
-        kafka.describe(broker.bootstrap, "compacted", "--kafka-output-topic", for_output=True)
+        kafka_topics.describe(broker.bootstrap, "compacted", "--kafka-output-topic", for_output=True)
     with pytest.raises(DataError, match="--kafka-topic nowhere: want a topic"):
-        kafka.describe(broker.bootstrap, "nowhere", "--kafka-topic", for_output=False)
+        kafka_topics.describe(broker.bootstrap, "nowhere", "--kafka-topic", for_output=False)
     assert stage.topic == Topic(broker.bootstrap, stage.topic.name, 3, 1_048_588)

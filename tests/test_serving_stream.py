@@ -17,7 +17,7 @@ from sentiment import jobs, storage, tracking
 from sentiment.live import history, history_check
 from sentiment.live.entries import FOUND, PROMOTED, ROLLED_BACK
 from sentiment.live.opening import open_ledger
-from sentiment.serving import audit, batch, files, held, kafka, models, rescoring, scoring, service, sources
+from sentiment.serving import audit, batch, files, held, kafka_topics, models, rescoring, scoring, service, sources
 from sentiment.serving.attempt import AFTER_MANIFEST, AFTER_OFFSETS
 from sentiment.serving.lease import LeaseLostError
 from sentiment.serving.rows import ArrowRows, SparkRows
@@ -309,7 +309,7 @@ def test_a_checkpoint_of_another_source_is_refused(spark: SparkSession, place: P
 def test_an_output_topic_that_is_not_there_leaves_the_checkpoint_as_it_was(spark: SparkSession, place: Place) -> None:
     sinks = Sinks(str(place.output), f"{place.output}-dead-letters", bootstrap="127.0.0.1:9", topic="typo")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(kafka, "PATIENCE_SECONDS", 1)
+        patched.setattr(kafka_topics, "PATIENCE_SECONDS", 1)
         with pytest.raises(jobs.DataError, match="want a Kafka broker, found none"):
             service.serve(spark, place.serving(sinks=sinks))
     assert not place.checkpoint.exists()

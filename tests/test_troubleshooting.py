@@ -22,7 +22,7 @@ from services import ROOT, free_port
 
 from sentiment import tracking
 from sentiment.jobs import DataError
-from sentiment.serving import kafka, service
+from sentiment.serving import kafka_topics, service
 from sentiment.serving.checkpoint import Checkpoint
 from sentiment.serving.models import Registry, RegistryAwayError, UnfitModelError
 from sentiment.serving.settings import KAFKA, ModelChoice, Source
@@ -97,11 +97,11 @@ def test_the_registry_has_no_such_model_or_does_not_answer(tmp_path: Path, monke
 
 def test_kafka_cannot_be_reached_or_has_no_such_topic(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError) as absent:
-        kafka.describe(broker.bootstrap, "absent", "--kafka-topic", for_output=False)
+        kafka_topics.describe(broker.bootstrap, "absent", "--kafka-topic", for_output=False)
     assert on_the_page("--kafka-topic <topic>: want a topic", str(absent.value))
-    monkeypatch.setattr(kafka, "PATIENCE_SECONDS", 2)
+    monkeypatch.setattr(kafka_topics, "PATIENCE_SECONDS", 2)
     with pytest.raises(DataError) as away:
-        kafka.describe(f"127.0.0.1:{free_port()}", "tweets", "--kafka-topic", for_output=False)
+        kafka_topics.describe(f"127.0.0.1:{free_port()}", "tweets", "--kafka-topic", for_output=False)
     assert on_the_page("<address>: want a Kafka broker", str(away.value))
 
 

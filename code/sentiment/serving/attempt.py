@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import Column, DataFrame
 
 from sentiment.progress import log
-from sentiment.serving import files, held, kafka, linear, parsing, scoring, sources, tables
+from sentiment.serving import files, held, kafka, kafka_topics, linear, parsing, scoring, sources, tables
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, WRITTEN, OlderCheckpointError
 from sentiment.serving.linear import Linear
 from sentiment.serving.rows import PARQUET, Rows, SparkRows
@@ -182,7 +182,7 @@ class Attempt:
 
     def _send(self, rows: _Rows) -> None:
         """Publish predictions, and dead letters where they have a topic."""
-        planned = {role: kafka.Topic(**each) for role, each in self.intent["topics"].items()}
+        planned = {role: kafka_topics.Topic(**each) for role, each in self.intent["topics"].items()}
         bootstrap = self.sinks.bootstrap  # today's address; none where no topic is asked for any more
         topics = {role: replace(topic, bootstrap=bootstrap or topic.bootstrap) for role, topic in planned.items()}
         records = []
@@ -200,7 +200,7 @@ class Attempt:
                 self.sends_tried = True
                 raise
 
-    def _publish(self, records: list[kafka.Records], marker: kafka.Topic) -> None:
+    def _publish(self, records: list[kafka.Records], marker: kafka_topics.Topic) -> None:
         headers = {name: str(self.intent[name]) for name in ("model_version", "query_id", "batch_id")}
         # A part of it may have been sent that way; intents did not always say so.
         if self.intent.get("delivery", self.sinks.delivery) == AT_LEAST_ONCE:
@@ -220,6 +220,6 @@ class Attempt:
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - began, 3)
 
 
-def _marker(topics: dict[str, kafka.Topic]) -> kafka.Topic:
+def _marker(topics: dict[str, kafka_topics.Topic]) -> kafka_topics.Topic:
     """The topic at which the stream's marker stands."""
     return topics.get(PREDICTIONS) or topics[DEAD]

@@ -221,9 +221,9 @@ def _kept(bootstrap: str, taken: Spans) -> Spans:
 
 def _firsts(bootstrap: str, topic: str, flag: str) -> list[int]:
     """Where each partition begins."""
-    from sentiment.serving import kafka  # loads MLflow, which an audit without topics does without
+    from sentiment.serving import kafka_topics  # loads a client that an audit without topics does without
 
-    return kafka.first_offsets(bootstrap, topic, flag)
+    return kafka_topics.first_offsets(bootstrap, topic, flag)
 
 
 def _offsets(spans: Spans) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from sentiment.progress import log
-from sentiment.serving import held, kafka, sources
+from sentiment.serving import held, kafka, kafka_topics, sources
 from sentiment.serving.attempt import AFTER_MANIFEST, AFTER_OFFSETS, DEAD, PREDICTIONS, Attempt
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint, OlderCheckpointError
 from sentiment.serving.lease import Lease, LeaseLostError
@@ -40,14 +40,14 @@ class StoppedError(Exception):
     """The stream was asked to end before this batch began."""
 
 
-def output_topics(sinks: Sinks) -> dict[str, kafka.Topic]:
+def output_topics(sinks: Sinks) -> dict[str, kafka_topics.Topic]:
     """The topics to write to, by role; DataError if one is not there."""
     wanted = {
         PREDICTIONS: (sinks.topic, "--kafka-output-topic"),
         DEAD: (sinks.dead_letter_topic, "--dead-letter-topic"),
     }
     return {
-        role: kafka.describe(sinks.bootstrap, name, flag, for_output=True)
+        role: kafka_topics.describe(sinks.bootstrap, name, flag, for_output=True)
         for role, (name, flag) in wanted.items()
         if name
     }
@@ -70,7 +70,7 @@ class BatchProcessor:
     def __init__(
         self,
         serving: Serving,
-        topics: dict[str, kafka.Topic],
+        topics: dict[str, kafka_topics.Topic],
         checkpoint: Checkpoint,
         lease: Lease,
         keeper: Keeper,

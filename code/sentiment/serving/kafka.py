@@ -9,24 +9,21 @@ producer would be fenced by the next worker from batch to batch, and a batch of 
 tenth of a second.
 """
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition, Uuid
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment.jobs import ArgumentsError, DataError
+from sentiment.serving.kafka_topics import PATIENCE_SECONDS, QUIET, Topic
 from sentiment.serving.lease import LeaseLostError
 from sentiment.serving.rows import Rows, SparkRows
 from sentiment.serving.scoring import VALUE
 from sentiment.serving.sources import COORDINATES
 
-PATIENCE_SECONDS = 30
 TRANSACTION_MS = 600_000
 """How long a transaction may take; the broker allows 15 minutes unless told otherwise."""
 
@@ -51,19 +48,6 @@ _NOT_YET = (
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 )
-_QUIET = logging.getLogger("sentiment.librdkafka")  # its errors come back as exceptions, and are told once
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False
-
-
-@dataclass(frozen=True)
-class Topic:
-    """An output topic as a batch found it."""
-
-    bootstrap: str
-    name: str
-    partitions: int
-    max_bytes: int
 
 
 @dataclass(frozen=True)
@@ -73,53 +57,6 @@ class Records:
     topic: Topic
     rows: Rows
     key: str
-
-
-def describe(bootstrap: str, topic: str, flag: str, for_output: bool) -> Topic:
-    """A topic's partitions and limits; DataError within a minute if broker or topic is not there."""
-    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=_QUIET)
-    try:
-        found = admin.list_topics(timeout=PATIENCE_SECONDS).topics.get(topic)
-    except KafkaException as error:
-        raise DataError(f"{bootstrap}: want a Kafka broker, found none ({error.args[0].str()})") from error
-    if found is None or found.error is not None:
-        raise DataError(f"{flag} {topic}: want a topic of {bootstrap}, found none of that name")
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    try:
-        settings = admin.describe_configs([resource], request_timeout=PATIENCE_SECONDS)[resource].result()
-    except KafkaException as error:
-        raise _closed(bootstrap, topic, flag, "described", error) from error
-    if for_output and "compact" in settings["cleanup.policy"].value:
-        raise ArgumentsError(f"{flag} {topic}: want a topic that keeps every record, found a compacted one")
-    return Topic(bootstrap, topic, len(found.partitions), int(settings["max.message.bytes"].value))
-
-
-def topic_id(bootstrap: str, topic: str, flag: str) -> str:
-    """What tells a topic from all others, of its name too; empty: the broker is older than 2.8, and has no ids."""
-    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=_QUIET)
-    wanted = TopicCollection([topic])
-    try:
-        found = str(admin.describe_topics(wanted, request_timeout=PATIENCE_SECONDS)[topic].result().topic_id)
-    except KafkaException as error:
-        raise _closed(bootstrap, topic, flag, "described", error) from error
-    return "" if found == str(Uuid(0, 0)) else found
-
-
-def first_offsets(bootstrap: str, topic: str, flag: str) -> list[int]:
-    """Where each partition begins now that the broker has deleted old records; DataError as of `describe`."""
-    partitions = describe(bootstrap, topic, flag, for_output=False).partitions
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "sentiment-audit"}, logger=_QUIET)
-    try:
-        places = [TopicPartition(topic, partition) for partition in range(partitions)]
-        return [consumer.get_watermark_offsets(place, timeout=PATIENCE_SECONDS)[0] for place in places]
-    except KafkaException as error:
-        raise _closed(bootstrap, topic, flag, "read", error) from error
-    finally:
-        consumer.close()
-
-
-def _closed(bootstrap: str, topic: str, flag: str, done: str, error: KafkaException) -> DataError:
-    return DataError(f"{flag} {topic}: want a topic of {bootstrap} that may be {done}, found: {error.args[0].str()}")
 
 
 def publish_at_least_once(records: Records, headers: dict[str, str]) -> None:
@@ -222,9 +159,9 @@ class Sender:
             "batch.size": min(BATCH_BYTES, *self._limits),
             "linger.ms": 1,
         }
-        producer = Producer({**common, **settings}, logger=_QUIET)
+        producer = Producer({**common, **settings}, logger=QUIET)
         producer.init_transactions(PATIENCE_SECONDS)
-        self._producer, self._consumer = producer, Consumer({**common, **group}, logger=_QUIET)
+        self._producer, self._consumer = producer, Consumer({**common, **group}, logger=QUIET)
 
     def _produce(self, records: Records, headers: list[tuple[str, str]]) -> None:
         topic = records.topic.name

@@ -14,7 +14,7 @@ from sentiment import signals, storage, tracking
 from sentiment.jobs import ArgumentsError, DataError
 from sentiment.pausing import pause
 from sentiment.progress import log
-from sentiment.serving import kafka, metrics, parsing, sources
+from sentiment.serving import kafka_topics, metrics, parsing, sources
 from sentiment.serving.batch import BatchProcessor, output_topics
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
 from sentiment.serving.lease import Lease, LeaseLostError
@@ -74,7 +74,7 @@ def serve(spark: SparkSession, serving: Serving) -> None:
 def _run(
     spark: SparkSession,
     serving: Serving,
-    topics: dict[str, kafka.Topic],
+    topics: dict[str, kafka_topics.Topic],
     checkpoint: Checkpoint,
     lease: Lease,
     keeper: Keeper,
@@ -180,7 +180,7 @@ def _check_source(spark: SparkSession, serving: Serving) -> None:
             raise DataError(f"--input-path {source.path}: want a folder to watch, found none")
         storage.check_names(spark, source.path)
         return
-    kafka.describe(source.bootstrap, source.topic, "--kafka-topic", for_output=False)
+    kafka_topics.describe(source.bootstrap, source.topic, "--kafka-topic", for_output=False)
 
 
 def _input_topic(serving: Serving) -> str:
@@ -188,10 +188,10 @@ def _input_topic(serving: Serving) -> str:
     source, sinks = serving.source, serving.sinks
     if source.kind == FILE:
         return ""
-    found = kafka.topic_id(source.bootstrap, source.topic, "--kafka-topic")
+    found = kafka_topics.topic_id(source.bootstrap, source.topic, "--kafka-topic")
     for flag, name in (("--kafka-output-topic", sinks.topic), ("--dead-letter-topic", sinks.dead_letter_topic)):
         # A broker has many addresses: other ones than that of the source need not be another broker's.
-        if found and name == source.topic and found == kafka.topic_id(sinks.bootstrap, name, flag):
+        if found and name == source.topic and found == kafka_topics.topic_id(sinks.bootstrap, name, flag):
             raise ArgumentsError(f"{flag}: want another topic than --kafka-topic, found the same at {sinks.bootstrap}")
     return found
 
