@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import mlflow.pyfunc
 import pandas as pd
@@ -11,11 +12,11 @@ import pytest
 from chaos.zoo import NAME, Zoo
 from pyspark import SparkFiles
 from pyspark.ml import PipelineModel
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from services import free_port
 
-from sentiment import hadoop, registry, storage
+from sentiment import hadoop, registry, storage, whole_folders
 from sentiment.jobs import DataError
 from sentiment.registry import register
 from sentiment.serving import models, pyfunc
@@ -266,6 +267,103 @@ def test_a_worker_keeps_the_live_model_and_the_one_before_it(monkeypatch: pytest
         assert list(pyfunc.predicted(archive, pd.Series(["love"]))["score"]) == [0.9]
     assert fetched == ["1", "2", "3"]
     assert list(pyfunc._WORKER_MODELS) == ["2", "3"]
+
+
+def test_a_copy_is_sent_to_the_executors_once_however_often_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_folders, "download", lambda _spark, _location, folder: folder.mkdir())
+    spark = Mock()
+    first, again, other = (pyfunc._archive(spark, f"models/{copy}", "m-1") for copy in "aab")
+    assert first == again != other
+    assert [Path(call.args[0]).name for call in spark.sparkContext.addArchive.call_args_list] == [first, other]
+
+
+class Lines:
+    """A model that takes the texts themselves, of a frame its column's name, as a pipeline of scikit-learn does."""
+
+    def predict(self, texts: Any) -> Any:
+        return [self.score(text) for text in texts]
+
+    def score(self, text: str) -> float:
+        return 0.9 if text == "love" else 0.2
+
+
+class Frames(Lines):
+    """A model that takes a frame, with texts that it cannot score; `away`: neither can it any other."""
+
+    away = False
+
+    def predict(self, texts: Any) -> Any:
+        return pd.DataFrame({"score": super().predict(texts["text"])})
+
+    def score(self, text: str) -> float:
+        if text == "boom" or self.away:
+            raise ValueError(f'cannot "take" {text} of http://me:secret@host, \u4f60')  # pragma: allowlist secret
+        return super().score(text)
+
+
+def scored(monkeypatch: pytest.MonkeyPatch, model: Lines, texts: list[str | None]) -> pd.DataFrame:
+    monkeypatch.setattr(pyfunc, "_WORKER_MODELS", {})
+    monkeypatch.setattr(SparkFiles, "get", lambda archive: archive)
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda _: model)
+    return pyfunc.predicted("1", pd.Series(texts))
+
+
+@pytest.mark.parametrize("model", [Lines(), Frames()], ids=["texts", "frame"])
+@pytest.mark.parametrize(
+    ("texts", "scores"), [(["love"], [0.9]), (["love", None], [0.9, 0.2]), (["a", "love", "b"], [0.2, 0.9, 0.2])]
+)
+def test_a_batch_of_one_row_is_scored_as_any_other(
+    monkeypatch: pytest.MonkeyPatch, model: Lines, texts: list[str | None], scores: list[float]
+) -> None:
+    found = scored(monkeypatch, model, texts)
+    assert found["score"].tolist() == scores
+    assert found["prediction"].tolist() == [float(score > 0.5) for score in scores]
+
+
+def test_a_text_that_a_model_raises_on_costs_no_other_its_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = scored(monkeypatch, Frames(), ["love", "boom", "day", "boom", "love"])
+    assert found["score"].fillna(-1).tolist() == [0.9, -1, 0.2, -1, 0.9]
+    told = 'the model raised ValueError: cannot "take" boom of http://host, ?'
+    assert found["error"].tolist() == [None, told, None, told, None]
+
+
+def test_an_answer_too_few_costs_one_text_its_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dropping(Frames):
+        def predict(self, texts: Any) -> Any:
+            return super().predict(texts[texts["text"] != ""])
+
+    found = scored(monkeypatch, Dropping(), ["love", "", "day"])
+    assert found["error"].tolist() == [None, "the model raised ValueError: 0 answers for 1 texts", None]
+
+
+def test_a_model_that_raises_on_every_text_is_at_fault_and_no_text_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Frames()
+    scored(monkeypatch, model, ["love"])
+    model.away = True
+    with pytest.raises(ValueError, match=r"cannot .take. good"):
+        pyfunc.predicted("1", pd.Series(["love", "day"]))
+    with pytest.raises(ValueError, match=r"cannot .take. good"):
+        scored(monkeypatch, model, ["love", "day"])
+
+
+def test_want_of_memory_is_no_text_s_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Large(Lines):
+        def score(self, text: str) -> float:
+            if text == "boom":
+                raise MemoryError
+            return super().score(text)
+
+    with pytest.raises(MemoryError):
+        scored(monkeypatch, Large(), ["love", "boom"])
+
+
+def test_a_model_that_raises_on_an_odd_text_is_unfit_and_the_reason_told(spark: SparkSession) -> None:
+    def apply(rows: DataFrame) -> DataFrame:
+        reason = F.when(F.length("text") == 0, "the model raised ValueError: no words")
+        return rows.withColumns({"prediction": F.lit(1.0), "score": F.lit(0.9), "reason": reason})
+
+    with pytest.raises(UnfitModelError, match=r"^version 7 cannot score '': the model raised ValueError: no words$"):
+        models.check(spark, Loaded("m", "7", apply))
 
 
 @pytest.fixture

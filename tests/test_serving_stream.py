@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chaos.zoo import NAME, PYFUNC_NAME, Zoo
+from chaos.zoo import NAME, PYFUNC_NAME, RAISING_WORD, Zoo
 from pyspark.sql import SparkSession
 
 from sentiment import jobs, storage, tracking
@@ -358,10 +358,13 @@ def test_any_mlflow_model_can_serve_and_leaves_no_copy_in_its_workers(spark: Spa
         return set(Path(tempfile.gettempdir()).glob("sentiment-pyfunc-*/MLmodel"))
 
     before = copies()
-    place.write("a.json", tweets(0, 6))
+    place.write("a.json", [*tweets(0, 6), f'{{"text": "love {RAISING_WORD}"}}', "no json"])
     service.serve(spark, place.serving(model={"name": PYFUNC_NAME, "flavor": "pyfunc"}))
     rows = {row["id"]: row["score"] for row in spark.read.parquet(str(place.output)).collect()}
     assert rows == {f"m{n}": 0.9 if n % 3 == 0 else 0.2 for n in range(6)}
+    dead = spark.read.parquet(f"{place.output}-dead-letters").collect()
+    raised = "the model raised ValueError: a word too loud"
+    assert sorted(row["reason"] for row in dead) == ["the message is not a JSON object", raised]
     assert copies() <= before
 
 

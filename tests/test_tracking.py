@@ -32,6 +32,15 @@ def test_passwords_are_not_shown(text: str, shown: str) -> None:
     assert tracking.brief(ValueError(text)) == shown
 
 
+def test_of_a_stack_trace_that_spark_passes_on_its_end_is_told() -> None:
+    trace = 'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    g()\n    ^^^\n'
+    passed_on = (
+        f"[STREAM_FAILED] {'long ' * 50}: {trace}PythonException: \n  See below.\n{trace}ValueError: no\n more\n"
+    )
+    assert tracking.java_line(DataError(passed_on)) == "ValueError: no"
+    assert tracking.java_line(DataError("no trace\n of any")) == "no trace of any"
+
+
 @pytest.mark.parametrize(
     "uri",
     [

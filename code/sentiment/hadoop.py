@@ -11,7 +11,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from sentiment.jobs import DataError, one_line
+from sentiment.jobs import DataError, one_line, raised
 
 _READING = re.compile(r"^(?:\[\S+\] )?Encountered error while reading file (\S+)\. ")
 """How Spark begins to tell of a file that it cannot read, with a URI."""
@@ -78,7 +78,7 @@ def first_line(error: BaseException) -> str:
     while cause.getCause() is not None:
         cause = cause.getCause()
         file = file or _unread(cause)
-    message = str(cause.getMessage() or cause.getClass().getSimpleName()).strip().splitlines()[0]
+    message = raised(str(cause.getMessage() or cause.getClass().getSimpleName())).strip().splitlines()[0]
     message += next((f": {meant}" for told, meant in _EXPLAINED.items() if message.startswith(told)), "")
     return message if file.rpartition("/")[2] in message else f"{file}: {message}"
 

@@ -16,6 +16,8 @@ from sentiment import signals
 JVM_SECONDS = 0.3
 """How long after an error Spark's JVM has to end, if its end was the reason."""
 
+_TRACE = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*(\S.*)")
+
 
 class ArgumentsError(Exception):
     """Arguments that do not fit together; the message names them, what was wanted and what was found (exit 2)."""
@@ -39,8 +41,14 @@ def naming(source: str) -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's text in one line, its kind if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """An error's text in one line, see `raised`; its kind if it has none."""
+    return " ".join(raised(str(error)).split()) or type(error).__name__
+
+
+def raised(text: str) -> str:
+    """What the last stack trace in a text ends with, if it holds any: Spark passes on those of its Python workers."""
+    ends = _TRACE.findall(text)
+    return str(ends[-1]) if ends else text
 
 
 def without_secrets(uri: str) -> str:

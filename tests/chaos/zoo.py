@@ -35,6 +35,8 @@ SLOW_WORD = "dawdle"
 """A text with this word keeps the pyfunc model's Python worker busy for SLOW_SECONDS."""
 
 SLOW_SECONDS = 6
+RAISING_WORD = "kaboom"
+"""A text with this word is one that the pyfunc model raises on."""
 
 
 class Zoo:
@@ -113,6 +115,8 @@ class Words(mlflow.pyfunc.PythonModel):
         texts = model_input["text"]
         if any("{SLOW_WORD}" in text for text in texts):
             time.sleep({SLOW_SECONDS})
+        if any("{RAISING_WORD}" in text for text in texts):
+            raise ValueError("a word too loud")
         scores = [0.9 if any(word in text for word in GOOD) else 0.2 for text in texts]
         return pd.DataFrame({{"score": scores}})
 

@@ -28,6 +28,7 @@ from sentiment.progress import log
 from sentiment.registry import ODD_TEXTS, numbered, standing
 from sentiment.serving import linear, pyfunc
 from sentiment.serving.linear import Linear
+from sentiment.serving.parsing import REASON
 from sentiment.serving.scoring import Loaded
 from sentiment.serving.settings import PYFUNC, ModelChoice
 from sentiment.tracking import brief, java_line
@@ -261,7 +262,8 @@ def check(spark: SparkSession, model: Loaded) -> None:
     """
     texts = [*PROBES, *ODD_TEXTS]
     try:
-        scored = model.apply(_probe_set(spark)).select("inner_place", "prediction", "score")
+        unknown = _probe_set(spark).withColumn(REASON, F.lit(None).cast("string"))
+        scored = model.apply(unknown).select("inner_place", "prediction", "score", REASON)
         rows = {row["inner_place"]: row for row in scored.collect()}
     except UnfitModelError:
         raise
@@ -270,7 +272,9 @@ def check(spark: SparkSession, model: Loaded) -> None:
     if len(rows) != len(texts):
         raise UnfitModelError(f"version {model.version} gave {len(rows)} rows for {len(texts)} texts")
     for place, text in enumerate(texts):
-        prediction, score = rows[place]["prediction"], rows[place]["score"]
+        prediction, score, reason = (rows[place][name] for name in ("prediction", "score", REASON))
+        if reason is not None:
+            raise UnfitModelError(f"version {model.version} cannot score {str(text)[:30]!r}: {reason}")
         if prediction not in (0.0, 1.0) or score is None or not math.isfinite(score) or not 0 <= score <= 1:
             raise UnfitModelError(
                 f"version {model.version} gave prediction {prediction}, score {score} for {str(text)[:30]!r}; "
