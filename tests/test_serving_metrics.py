@@ -13,7 +13,7 @@ from services import free_port
 from sentiment import jobs
 from sentiment.serving import metrics, service
 from sentiment.serving.batch import BatchProcessor
-from sentiment.serving.layout import SLOW_SECONDS
+from sentiment.serving.layout import INTENTS, MANIFESTS, SLOW_SECONDS
 from sentiment.serving.metrics import Metrics
 from sentiment.serving.settings import FILE, ModelChoice, Serving, Sinks, Source
 
@@ -35,6 +35,14 @@ def reported(*batches: dict[str, Any], **changes: Any) -> list[str]:
     for each in batches:
         made.report(each)
     return made.prometheus().splitlines()
+
+
+def test_copies_that_are_wanted_are_the_keeper_s_and_those_of_batches_that_are_not_complete() -> None:
+    intents = {number: {"model_name": "m", "model_version": str(number)} for number in range(4)}
+    batches = {INTENTS: list(intents), MANIFESTS: [0, 1]}
+    checkpoint: Any = SimpleNamespace(batches=batches.get, read=lambda _, number: intents[number])
+    keeper: Any = SimpleNamespace(wanted={("m", "7"), ("m", "8")})
+    assert service._wanted_copies(checkpoint, keeper) == {("m", version) for version in "7823"}
 
 
 def test_totals_are_exact_however_large() -> None:

@@ -28,11 +28,13 @@ from sentiment.serving.swap import FETCHES, Keeper
 pytestmark = pytest.mark.spark
 
 
-def started(spark: SparkSession, zoo: Zoo, checkpoint: Path) -> Keeper:
+def started(
+    spark: SparkSession, zoo: Zoo, checkpoint: Path, drop_unwanted: Callable[[], None] = lambda: None
+) -> Keeper:
     zoo.set_champion("1")
     choice = ModelChoice(zoo.uri, NAME)
     copies = Copies(spark, str(checkpoint), choice)
-    keeper = Keeper(Registry(zoo.client, choice), copies, 3600, lambda _step, _number: None)
+    keeper = Keeper(Registry(zoo.client, choice), copies, 3600, lambda _step, _number: None, drop_unwanted)
     keeper.choose()
     keeper.start()
     keeper.stop()
@@ -165,6 +167,7 @@ def feigned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Copies, "add", lambda *_: True)
     monkeypatch.setattr(Copies, "drop", lambda *_: None)
+    monkeypatch.setattr(Copies, "is_of", lambda *_: True)
     monkeypatch.setattr(Copies, "load", load)
     monkeypatch.setattr(models, "check", lambda _spark, _model: None)
     return loads
@@ -231,6 +234,54 @@ def test_an_offer_that_the_alias_no_longer_names_is_withdrawn(
     zoo.set_champion("1")
     keeper.look()
     assert (keeper.current().version, keeper.swaps, loads) == ("1", 0, [])
+
+
+def test_a_version_that_the_alias_left_while_it_was_loaded_never_goes_live(
+    spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feigned(monkeypatch)
+    keeper = started(spark, zoo, tmp_path)
+    zoo.set_champion("2")
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "check", lambda *_: zoo.set_champion("1"))
+        keeper.look()
+    assert (keeper.current().version, keeper.swaps) == ("1", 0)
+
+
+def test_what_a_swap_leaves_wanted_is_the_live_model_its_offered_successor_and_what_it_replaced(
+    spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feigned(monkeypatch)
+    keeper = started(spark, zoo, tmp_path)
+    assert keeper.wanted == {(NAME, "1")}
+    zoo.set_champion("2")
+    keeper.look()
+    assert keeper.wanted == {(NAME, "1"), (NAME, "2")}
+    keeper.current()
+    zoo.set_champion("3")
+    keeper.look()
+    keeper.current()
+    assert keeper.wanted == {(NAME, "2"), (NAME, "3")}
+
+
+def test_copies_that_nothing_wants_are_dropped_once_after_each_swap(
+    spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drop_unwanted() -> None:
+        dropped.append(keeper.live.version)
+        if len(dropped) == 1:
+            raise DataError("503")
+
+    dropped: list[str] = []
+    feigned(monkeypatch)
+    keeper = started(spark, zoo, tmp_path, drop_unwanted)
+    zoo.set_champion("2")
+    keeper.look()
+    assert dropped == []
+    keeper.current()
+    for _ in range(3):
+        keeper.look()
+    assert dropped == ["2", "2"]
 
 
 def test_a_swap_that_could_not_be_noted_is_made_again(
@@ -421,6 +472,36 @@ def test_a_copy_of_a_model_that_had_the_number_before_is_replaced(
     copies.keep_only({(NAME, "1")})
     (copy,) = tmp_path.glob("models/*/MLmodel")
     assert copy.read_text() == Path(source.removeprefix("file://"), "MLmodel").read_text()
+
+
+def test_a_model_that_was_registered_anew_under_the_number_of_the_live_one_replaces_it(
+    spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = zoo.copied(tmp_path)
+    (tmp_path / "checkpoint").mkdir()
+    monkeypatch.setattr(models, "check", lambda _spark, _model: None)
+    monkeypatch.setattr(Copies, "_numbers", lambda *_: None)
+    keeper = started(spark, mine, tmp_path / "checkpoint")
+    old, wanted = keeper.live, mine.client.get_model_version(NAME, "3")
+
+    def register_anew() -> None:
+        mine.client.delete_registered_model(NAME)
+        assert register(mine.client, NAME, str(wanted.run_id), str(wanted.source), {}, "made anew") == "1"
+        mine.set_champion("1")
+
+    register_anew()
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "check", unfit)
+        keeper.look()
+    assert (keeper.current(), keeper.rejected[:1]) == (old, ("1",))
+    keeper.look()
+    assert keeper.current() is old
+    register_anew()
+    keeper.look()
+    assert (keeper.current().version, keeper.current() is old, keeper.rejected) == ("1", False, ())
+    keeper.look()
+    keeper.current()
+    assert keeper.swaps == 1
 
 
 def test_a_copy_of_an_earlier_release_serves_until_the_registry_answers(

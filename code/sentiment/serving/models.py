@@ -168,9 +168,14 @@ class Copies:
         the registry does not answer.
         """
         name = self.choice.name
-        if not anew and self.has(name, version) and self._is_of(registry, version):
+        try:
+            identity = registry.identity(version)
+        except RegistryAwayError:
+            if anew or not self.has(name, version):
+                raise
             return False
-        identity = registry.identity(version)
+        if not anew and self.is_of(version, identity):
+            return False
         with tempfile.TemporaryDirectory(prefix="sentiment-model-") as folder:
             local = registry.download(version, Path(folder))
             copy = f"{name}-{version}-{uuid.uuid4().hex[:8]}"
@@ -183,11 +188,10 @@ class Copies:
             storage.replace_text(self.spark, self._mark(name, version), f"{copy}\n{identity}")
         return True
 
-    def _is_of(self, registry: Registry, version: str) -> bool:
-        try:
-            return self._noted(self._mark(self.choice.name, version))[1] == registry.identity(version)
-        except RegistryAwayError:
-            return True
+    def is_of(self, version: str, identity: str) -> bool:
+        """Whether there is a whole copy of a version, and it is of the one with that identity."""
+        name = self.choice.name
+        return self.has(name, version) and self._noted(self._mark(name, version))[1] == identity
 
     def load(self, name: str, version: str, flavor: str) -> Loaded:
         """A model from its copy; UnfitModelError: it cannot be loaded here, RegistryAwayError: not read just now."""

@@ -56,7 +56,12 @@ def serve(spark: SparkSession, serving: Serving) -> None:
         lease = Lease(spark, serving.checkpoint)
         client = tracking.client(serving.model.uri)
         copies = Copies(spark, serving.checkpoint, serving.model)
-        keeper = Keeper(Registry(client, serving.model), copies, serving.reload_seconds, pause)
+
+        def drop_unwanted() -> None:
+            lease.check()
+            copies.keep_only(_wanted_copies(checkpoint, keeper))
+
+        keeper = Keeper(Registry(client, serving.model), copies, serving.reload_seconds, pause, drop_unwanted)
         try:
             keeper.choose()  # who wants a model that is not there displaces nobody
             lease.claim()
@@ -64,7 +69,7 @@ def serve(spark: SparkSession, serving: Serving) -> None:
             lease.wait(log.info)
             checkpoint.forget_drain()
             storage.remove_orphaned_checksums(spark, checkpoint.path("commits"))
-            copies.keep_only(_wanted_copies(checkpoint, keeper))
+            drop_unwanted()
             _run(spark, serving, topics, checkpoint, lease, keeper, client, asked)
         finally:
             keeper.stop()
@@ -197,8 +202,8 @@ def _input_topic(serving: Serving) -> str:
 
 
 def _wanted_copies(checkpoint: Checkpoint, keeper: Keeper) -> set[tuple[str, str]]:
-    """The live model, and those of batches that are not complete."""
-    wanted = {(keeper.live.name, keeper.live.version)}
+    """The keeper's, and those of batches that are not complete."""
+    wanted = keeper.wanted
     complete = set(checkpoint.batches(MANIFESTS))
     for number in checkpoint.batches(INTENTS):
         if number not in complete:

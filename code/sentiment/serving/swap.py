@@ -24,17 +24,32 @@ class Keeper:
     Attributes:
         rejected: version and reason of the alias's present version, when that is unfit; empty otherwise.
         swaps: how many swaps there were.
+
+    Args:
+        registry: names the version.
+        copies: have it.
+        reload_seconds: between two looks at the registry.
+        on_step: called between the copy of a version and its load, with the step's name and no batch, -1.
+        drop_unwanted: removes copies that are not `wanted`, after a swap, while no copy is being made.
     """
 
     def __init__(
-        self, registry: Registry, copies: Copies, reload_seconds: float, on_step: Callable[[str, int], None]
+        self,
+        registry: Registry,
+        copies: Copies,
+        reload_seconds: float,
+        on_step: Callable[[str, int], None],
+        drop_unwanted: Callable[[], None] = lambda: None,
     ) -> None:
         self.registry = registry
         self.copies = copies
         self.reload_seconds = reload_seconds
         self.rejected: tuple[str, str] | tuple[()] = ()
         self.swaps = 0
-        self._on_step = on_step
+        self._on_step, self._drop_unwanted = on_step, drop_unwanted
+        self._refused: tuple[str, str] | None = None
+        self._replaced: set[tuple[str, str]] = set()
+        self._tidied = 0
         self._first, self._stands_in = "", False
         self._live: Loaded | None = None
         self._offered: Loaded | None = None
@@ -80,6 +95,12 @@ class Keeper:
         assert self._live is not None
         return self._live
 
+    @property
+    def wanted(self) -> set[tuple[str, str]]:
+        """Names and versions: the live model, what waits to replace it, and what it replaced, for a rollback."""
+        with self._offering:
+            return {(each.name, each.version) for each in (self.live, self._offered) if each} | self._replaced
+
     def current(self) -> Loaded:
         """The model for the next new batch; the offered one becomes live here."""
         with self._offering:
@@ -87,6 +108,7 @@ class Keeper:
             if offered is not None:
                 self._remember(offered)  # first: if that fails, the batch is tried again, and the offer with it
                 log.info("swapping %s version %s for version %s", offered.name, self.live.version, offered.version)
+                self._replaced = {(self.live.name, self.live.version)}
                 self._live, self._offered = offered, None
                 self.swaps += 1
         return self.live
@@ -105,30 +127,52 @@ class Keeper:
 
     def look(self) -> None:
         """Ask the registry once, and prepare what it names if that is new."""
-        try:
-            version = self.registry.resolve()
-        except (RegistryAwayError, UnfitModelError) as error:
-            if isinstance(error, UnfitModelError):
-                self._next("")
-            log.warning("model lookup: %s; version %s goes on serving", error, self.live.version)
+        self._tidy()
+        named = self._named()
+        if named is None:
             return
-        self._answered = time.monotonic()
-        if self.rejected and self.rejected[0] != version:
+        if self._refused != named:
             self.rejected = ()
-        if version == self._next(version).version or self.rejected:
-            return
+        version, identity = named
         try:
-            self._offered = self._prepared(version)
+            if (version == self._next(version).version and self.copies.is_of(version, identity)) or self.rejected:
+                return
+            prepared = self._prepared(version)
+            if self._named() == named:  # the alias may have moved meanwhile
+                self._offered = prepared
         except MissingFilesError as error:
             self._misses = (version, 1 + (self._misses[1] if self._misses[0] == version else 0))
             log.warning("model lookup: %s (%d of %d tries)", error, self._misses[1], FETCHES)
             if self._misses[1] >= FETCHES:
                 self._misses = ("", 0)
-                self._reject(version, str(error))
+                self._reject(named, str(error))
         except UnfitModelError as error:
-            self._reject(version, str(error))
+            self._reject(named, str(error))
         except DataError as error:
             log.warning("model lookup: %s; version %s goes on serving", error, self.live.version)
+
+    def _named(self) -> tuple[str, str] | None:
+        """The version that should be live, and its identity; None: the registry does not say."""
+        try:
+            version = self.registry.resolve()
+            named = version, self.registry.identity(version)
+        except (RegistryAwayError, UnfitModelError) as error:
+            if isinstance(error, UnfitModelError):
+                self._next("")
+            log.warning("model lookup: %s; version %s goes on serving", error, self.live.version)
+            return None
+        self._answered = time.monotonic()
+        return named
+
+    def _tidy(self) -> None:
+        swaps = self.swaps
+        if self._tidied == swaps:
+            return
+        try:
+            self._drop_unwanted()
+            self._tidied = swaps
+        except DataError as error:
+            log.warning("copies of models that nothing wants any more stay for now: %s", error)
 
     def _next(self, version: str) -> Loaded:
         """What serves the next batch, now that the alias names `version`: an offer of another one is withdrawn."""
@@ -165,7 +209,8 @@ class Keeper:
         models.check(self.copies.spark, loaded)
         return loaded
 
-    def _reject(self, version: str, reason: str) -> None:
+    def _reject(self, named: tuple[str, str], reason: str) -> None:
+        version, _ = self._refused = named
         self.rejected = (version, reason)
         log.error("version %s is not taken live: %s; version %s goes on serving", version, reason, self.live.version)
         try:
