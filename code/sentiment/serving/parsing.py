@@ -24,6 +24,9 @@ _FIELDS = "text STRING, id STRING, timestamp STRING, label STRING, corrupt STRIN
 _OPTIONS = {"columnNameOfCorruptRecord": "corrupt", "allowNonNumericNumbers": "false"}
 # What a JSON value that is no string looks like after from_json has made one of it; strings that look so are rare.
 _LOOKS_LIKE_ANOTHER_TYPE = r'^(-?[0-9]|true$|false$|\{|\[|"-?Infinity"$)'
+_BEFORE_JSON = " \t\r\n\ufeff"
+"""White space, and the mark that some editors begin a file with."""
+
 _BEYOND_DOUBLE = ['"Infinity"', '"-Infinity"']  # what it makes of 1e400, quotes and all
 
 
@@ -69,7 +72,7 @@ def parse(messages: DataFrame, source: Source, max_chars: int, headers: dict[str
     size = F.coalesce(F.octet_length(PAYLOAD), F.lit(0))
     usable = (size > 0) & (size <= longest)
     rows = messages.withColumn("inner_raw", F.when(usable, F.col(PAYLOAD)))
-    rows = rows.withColumn("inner_text", _as_text(F.col("inner_raw"), source))
+    rows = rows.withColumn("inner_text", _as_text("inner_raw", source))
     rows = rows.withColumn("inner_fields", _fields(source, columns))
     text = F.col("inner_fields.text")
     has_more_characters = (F.octet_length(text) > max_chars) & (F.length(text) > max_chars)  # bytes are known
@@ -101,10 +104,10 @@ def parse(messages: DataFrame, source: Source, max_chars: int, headers: dict[str
     return rows.withColumn("text", F.when(F.col(REASON).isNull(), F.col("text")))
 
 
-def _as_text(raw: Column, source: Source) -> Column:
-    text = raw.cast("string")
-    if source.kind == KAFKA or source.format == JSON:
-        return F.when(raw_tweets.is_utf8(text), text)
+def _as_text(raw: str, source: Source) -> Column:
+    text = F.col(raw).cast("string")
+    if source.payload_format == JSON:
+        return F.when(raw_tweets.is_utf8(text), F.expr(f"trim(LEADING '{_BEFORE_JSON}' FROM CAST({raw} AS STRING))"))
     return raw_tweets.decoded(text)
 
 
@@ -130,7 +133,7 @@ def _json_fields() -> Column:
     is_other = [F.from_json("inner_text", f"text {kind}", _OPTIONS)["text"].isNotNull() for kind in others]
     another_type = F.when(text.rlike(_LOOKS_LIKE_ANOTHER_TYPE), reduce(lambda a, b: a | b, is_other)).otherwise(False)
     reason = (
-        F.when(~F.ltrim("inner_text").startswith("{"), "the message is not a JSON object")
+        F.when(~F.col("inner_text").startswith("{"), "the message is not a JSON object")
         .when(parsed.isNull() | parsed["corrupt"].isNotNull(), "the message is broken JSON")
         .when(another_type, "text is not a string")
         .when(_goes_on("inner_text"), "the message goes on after its JSON object")
