@@ -66,6 +66,11 @@ def test_figures_are_the_same(spark: SparkSession) -> None:
     executors.release()
 
 
+def test_a_batch_of_the_first_second_of_1970_is_as_old_as_that() -> None:
+    assert held._figures(NOW, 1, 1, 1.0, 1.0, oldest=0)["lag_seconds"] == NOW.timestamp()
+    assert held._figures(NOW, 0, 0, None, None, oldest=None)["lag_seconds"] == 0
+
+
 @pytest.mark.parametrize("messages", [MESSAGES[:3], MESSAGES[3:]], ids=["no dead letter", "no prediction"])
 def test_figures_of_a_batch_of_one_kind_are_the_same(spark: SparkSession, messages: list[str]) -> None:
     driver, executors = both(scored(spark, messages))
@@ -157,6 +162,11 @@ def test_a_folder_that_cannot_be_written_is_named(spark: SparkSession, tmp_path:
         (Source(FILE), {"file:/a.csv": [20_000_000, 1]}, True),
         (Source(FILE), {"file:/a.csv": [10_000_000, 1], "file:/b.csv": [10_000_001, 1]}, False),
         (Source(FILE), {"file:/a.csv.gz": [10, 1]}, False),
+        (Source(FILE), {"file:/a.csv": [10, 1], "file:/b.csv.bz2": [10, 1]}, False),
+        (Source(FILE), {"file:/a.json.zst": [10, 1]}, False),
+        (Source(FILE), {"file:/a.json.deflate": [10, 1]}, False),
+        (Source(FILE), {"file:/a.json.lz4": [10, 1]}, False),
+        (Source(FILE), {"file:/a.json.snappy": [10, 1]}, False),
     ],
 )
 def test_a_batch_is_small_by_its_offsets_or_its_bytes(source: Source, known: dict[str, Any], small: bool) -> None:

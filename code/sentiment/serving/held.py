@@ -132,7 +132,7 @@ def _with_value(wanted: list[str], found: list[str]) -> list[str]:
 def _figures(
     now: datetime, rows_in: int, rows_out: int, share: float | None, confidence: float | None, oldest: int | None
 ) -> dict[str, float]:
-    lag = max(0.0, now.timestamp() - oldest / 1e6) if oldest else 0.0
+    lag = max(0.0, now.timestamp() - oldest / 1e6) if oldest is not None else 0.0
     return {
         "rows_in": rows_in,
         "rows_out": rows_out,

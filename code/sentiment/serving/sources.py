@@ -26,7 +26,10 @@ asks ahead, at the end of its partition for what has not come yet, and a task th
 
 SMALL_ROWS = 100_000
 SMALL_BYTES = 20_000_000
-"""Of files as they are; what .gz holds is known to nobody before it is read."""
+"""Of files as they are; what packed ones hold is known to nobody before it is read."""
+
+PACKED = (".gz", ".bz2", ".deflate", ".lz4", ".snappy", ".zst")
+"""How the names end of files that Spark unpacks."""
 
 _PATH, _LINE, _OCCURRENCE = "inner_path", "inner_line", "inner_occurrence"
 _ADVICE = "move files into a watched folder whole, and never edit them"
@@ -121,7 +124,7 @@ def is_small(source: Source, known: dict[str, Any]) -> bool:
     if source.kind == KAFKA:
         rows = sum(end - begin for partitions in known.values() for begin, end in partitions.values())
         return bool(rows <= SMALL_ROWS)
-    packed = any(path.endswith(".gz") for path in known)
+    packed = any(path.endswith(PACKED) for path in known)
     return not packed and sum(length for length, _ in known.values()) <= SMALL_BYTES
 
 
