@@ -4,6 +4,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 from services import free_port
 
 from sentiment import jobs
-from sentiment.serving import metrics, service
+from sentiment.serving import metrics, service, sources
+from sentiment.serving.attempt import Attempt
 from sentiment.serving.batch import BatchProcessor
-from sentiment.serving.layout import INTENTS, MANIFESTS, SLOW_SECONDS
+from sentiment.serving.layout import INTENTS, MANIFESTS, SLOW_SECONDS, WRITTEN
 from sentiment.serving.metrics import Metrics
 from sentiment.serving.settings import FILE, ModelChoice, Serving, Sinks, Source
+from sentiment.serving.sources import FileChangedError
 
 
 def batch(number: int, **changes: Any) -> dict[str, Any]:
@@ -109,6 +112,39 @@ def test_a_port_is_free_or_held_by_an_older_driver_of_the_checkpoint() -> None:
             metrics.check_port(port, "another")
     finally:
         made.stop()
+    metrics.check_port(port, "another")
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_replay_asks_for_its_input_only_if_its_files_are_not_complete(
+    monkeypatch: pytest.MonkeyPatch, is_written: bool
+) -> None:
+    def retried(step: str, action: Callable[[], Any]) -> Any:
+        steps.append(step)
+        return action()
+
+    def changed(*_: Any) -> None:
+        raise FileChangedError("a.csv: want the file as it was when its batch began, found none")
+
+    steps: list[str] = []
+    intent = dict.fromkeys(("batch_id", "query_id", "model_name", "model_version", "source"), 0)
+    found = {INTENTS: intent, WRITTEN: {"rows_in": 3} if is_written else None}
+    fake: Any = SimpleNamespace(  # processor, serving and checkpoint
+        query="q", retried=retried, on_step=lambda *_: None, sinks=None, source=None, spark=None
+    )
+    fake.serving = fake.checkpoint = fake
+    fake.read, fake.create = lambda kind, _: found[kind], lambda *_: None
+    monkeypatch.setattr(sources, "check_files", changed)
+    monkeypatch.setattr(Attempt, "_from_files", lambda _, written: written)
+    monkeypatch.setattr(Attempt, "_send", lambda *_: None)
+    batch = Attempt(fake, fake, 0, True)
+    if is_written:
+        assert batch.run()["rows_in"] == 3
+        assert steps == ["intent", "written", "kafka", "manifest"]
+    else:
+        with pytest.raises(FileChangedError):
+            batch.run()
+        assert steps == ["intent", "written", "batch"]
 
 
 def test_a_step_is_told_from_its_first_failure_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:

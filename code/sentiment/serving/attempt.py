@@ -53,7 +53,7 @@ class Attempt:
         began = time.monotonic()
         with self._timed("intent"):
             self.intent = self.owner.retried("intent", self._intended)
-        written = self.owner.retried("intent", self._written_before)
+        written = self.owner.retried("written", self._written_before)
         if written is None:
             written = self.owner.retried("batch", self._scored_and_sent)
         else:
@@ -109,11 +109,11 @@ class Attempt:
 
     def _written_before(self) -> dict[str, Any] | None:
         """What the batch's files hold, if they are complete already."""
-        sources.check_files(self.spark, self.serving.source, self.intent["source"])
         return self.checkpoint.read(WRITTEN, self.number) if self.replayed else None
 
     def _scored_and_sent(self) -> dict[str, Any]:
         """Score the batch, write its files, publish it; gives what the files hold."""
+        sources.check_files(self.spark, self.serving.source, self.intent["source"])
         with self._timed("score"):
             scored = self._held()
             figures = scored.figures(datetime.now(UTC))

@@ -163,6 +163,7 @@ class Metrics:
             self._mlflow.join(2.0)
         if self._server is not None:
             self._server.shutdown()
+            self._server.server_close()
 
     def _log_for_ever(self, client: MlflowClient, tags: dict[str, str]) -> None:
         run_id = ""
