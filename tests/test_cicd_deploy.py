@@ -262,7 +262,7 @@ def test_arguments_that_the_job_does_not_take_leave_the_running_stream_alone(scr
     words = deploy("--stream", "arguments", "--drain", "--", "--batch-interval-seconds", "often")
     code, _, err = scripts.run(*words)
     assert (code, len(err.splitlines())) == (2, 1)
-    assert "argument --batch-interval-seconds: want a whole number >= 0, got 'often'" in err
+    assert "argument --batch-interval-seconds: want a whole number from 0 to 2147483647, got 'often'" in err
     assert not jobs(server, "arguments")
 
 
