@@ -135,6 +135,7 @@ def test_a_replay_asks_for_its_input_only_if_its_files_are_not_complete(
     fake.serving = fake.checkpoint = fake
     fake.read, fake.create = lambda kind, _: found[kind], lambda *_: None
     monkeypatch.setattr(sources, "check_files", changed)
+    monkeypatch.setattr(sources, "check_unchanged", lambda *_: None)
     monkeypatch.setattr(Attempt, "_from_files", lambda _, written: written)
     monkeypatch.setattr(Attempt, "_send", lambda *_: None)
     batch = Attempt(fake, fake, 0, True)

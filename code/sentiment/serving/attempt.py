@@ -109,7 +109,10 @@ class Attempt:
 
     def _written_before(self) -> dict[str, Any] | None:
         """What the batch's files hold, if they are complete already."""
-        return self.checkpoint.read(WRITTEN, self.number) if self.replayed else None
+        written = self.checkpoint.read(WRITTEN, self.number) if self.replayed else None
+        if written is not None:  # nobody reads the input again: it may be gone, but not say something else
+            sources.check_unchanged(self.spark, self.serving.source, self.intent["source"])
+        return written
 
     def _scored_and_sent(self) -> dict[str, Any]:
         """Score the batch, write its files, publish it; gives what the files hold."""

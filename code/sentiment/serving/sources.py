@@ -134,12 +134,20 @@ def has_small_batches(source: Source) -> bool:
 
 
 def check_files(spark: SparkSession, source: Source, known: dict[str, Any]) -> None:
-    """DataError if a file of a batch is no longer what it was when the batch was planned."""
+    """FileChangedError if a file of a batch is no longer what it was when the batch was planned, or gone."""
+    if source.kind == FILE:
+        for path in known:
+            _present(spark, path)
+        check_unchanged(spark, source, known)
+
+
+def check_unchanged(spark: SparkSession, source: Source, known: dict[str, Any]) -> None:
+    """FileChangedError if a file of a batch is another one by now; it may be gone, if nobody is to read it again."""
     if source.kind != FILE:
         return
     for path, (length, modified) in known.items():
-        found = _present(spark, path)
-        if found != (length, modified):
+        found = storage.status(spark, unquote(path))
+        if found not in (None, (length, modified)):
             raise FileChangedError(
                 f"{path}: want the file as it was when its batch began ({length} bytes), "
                 f"found it changed ({found[0]} bytes); {_ADVICE}"
