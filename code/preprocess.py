@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     cleaning.check(figures, arguments.contract(args), args.input)
     told = storage.join(args.output, datasets.REPORT)
     with steps.step(f"writing {args.output}"):
-        storage.delete(spark, told)  # it comes last: without it, nobody takes what a job that died has left
+        storage.delete(spark, told)  # it comes last, so that its figures are those of the tweets beside it
         whole_folders.replace(cleaning.clean(assessed), storage.join(args.output, datasets.TWEETS))
         whole_folders.replace(cleaning.rejects(assessed), storage.join(args.output, datasets.REJECTS))
         storage.write_json(spark, told, {**figures, "files": files})

@@ -252,11 +252,7 @@ def _in_last_clause(between: Flags, row: Places) -> Flags:
 def _added_up(row: Places, number: Places, twice: Flags, numbers: int) -> tuple[Places, Places, Places]:
     """Each row and number once, in this order, and how often they came; every number is below `numbers`."""
     bits = numbers.bit_length()
-    each = row.astype(np.int64)  # shifted, as a division takes longer than all else here
-    for part, size in ((number, bits), (twice, 1)):
-        each <<= size
-        each |= part
-    each.sort()  # of numbers alone: the processor sorts several at once, which a stable sort cannot
+    each = _sorted(row, (number, bits), (twice, 1))
     both = each >> 1
     begins = _begins(both)
     count = np.diff(begins, append=len(both)) + np.add.reduceat(each & 1, begins)
@@ -267,10 +263,21 @@ def _added_up(row: Places, number: Places, twice: Flags, numbers: int) -> tuple[
 def _rows_with(number: Places, row: Places, numbers: int) -> Places:
     """In how many rows each number stands."""
     bits = numbers.bit_length()
-    both = row.astype(np.int64) << bits
-    both |= number
-    both.sort()
+    both = _sorted(row, (number, bits))
     return np.bincount(both[_begins(both)] & ((1 << bits) - 1), minlength=numbers)
+
+
+def _sorted(row: Places, *parts: tuple[Places | Flags, int]) -> Places:
+    """Rows, and behind each its parts, as one number, in order; a part comes with the bits that hold it.
+
+    Shifted, as divisions take longer; sorted as numbers alone, several at once, which a stable sort cannot.
+    """
+    each = row.astype(np.int64)
+    for part, bits in parts:
+        each <<= bits
+        each |= part
+    each.sort()
+    return each
 
 
 def _begins(values: Places) -> Places:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -136,22 +137,26 @@ def has_small_batches(source: Source) -> bool:
 def check_files(spark: SparkSession, source: Source, known: dict[str, Any]) -> None:
     """FileChangedError if a file of a batch is no longer what it was when the batch was planned, or gone."""
     if source.kind == FILE:
-        for path in known:
-            _present(spark, path)
-        check_unchanged(spark, source, known)
+        for path, planned in known.items():
+            _check_same(path, planned, _present(spark, path))
 
 
 def check_unchanged(spark: SparkSession, source: Source, known: dict[str, Any]) -> None:
     """FileChangedError if a file of a batch is another one by now; it may be gone, if nobody is to read it again."""
-    if source.kind != FILE:
-        return
-    for path, (length, modified) in known.items():
-        found = storage.status(spark, unquote(path))
-        if found not in (None, (length, modified)):
-            raise FileChangedError(
-                f"{path}: want the file as it was when its batch began ({length} bytes), "
-                f"found it changed ({found[0]} bytes); {_ADVICE}"
-            )
+    if source.kind == FILE:
+        for path, planned in known.items():
+            found = storage.status(spark, unquote(path))
+            if found is not None:
+                _check_same(path, planned, found)
+
+
+def _check_same(path: str, planned: Sequence[int], found: tuple[int, int]) -> None:
+    length, modified = planned
+    if found != (length, modified):
+        raise FileChangedError(
+            f"{path}: want the file as it was when its batch began ({length} bytes), "
+            f"found it changed ({found[0]} bytes); {_ADVICE}"
+        )
 
 
 class FileChangedError(DataError):
