@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from airflow_run import BUNDLES
+from daemons import lives
 from dataproc_server import wait_for
 from sentiment_dags import local_training, on_this_machine
 from sentiment_dags.variables import SettingsError
@@ -52,7 +53,7 @@ def test_a_script_ends_with_its_task_however_that_ends(tmp_path: Path, number: s
         script = psutil.Process(next(int(line) for line in process.stdout if line.strip().isdecimal()))
         process.send_signal(number)
         try:
-            wait_for(lambda: not script.is_running() or script.status() == psutil.STATUS_ZOMBIE, 10)
+            wait_for(lambda: not lives(script), 10)
         finally:
             for left in (script, process):
                 with suppress(psutil.NoSuchProcess):

@@ -14,6 +14,7 @@ import pytest
 import supervisor
 from airflow_run import google_connection
 from airflow_service import Airflow, local_variables
+from daemons import lives
 from dataproc_server import wait_for
 from services import free_port
 
@@ -104,16 +105,9 @@ def test_tasks_find_the_environment_s_python_and_java() -> None:
     assert (Path(second) / "java").exists()
 
 
-def alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def test_sigint_ends_it_with_all_its_children(service: Others) -> None:
     family = service.daemon.family()
     assert len(family) > 5
     service.daemon.signal(signal.SIGINT)
     # A busy machine; it never ends of its own accord. A child may outlive its parent by a moment, not by more.
-    wait_for(lambda: not service.daemon.family() and not any(alive(process) for process in family), 240)
+    wait_for(lambda: not service.daemon.family() and not any(lives(process) for process in family), 240)

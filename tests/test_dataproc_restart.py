@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from daemons import lives
 from dataproc.driver import WRAPPER, Attempt
 from dataproc_server import PLACE, Clients, Server, State, environment, output, states, wait_for
 from google.cloud import dataproc_v1 as dp
@@ -68,10 +69,10 @@ def test_a_driver_whose_watcher_was_killed_is_lost_and_stopped(server: Server, t
     main = write(tmp_path / "main.py", "import os, time; print(os.getpid()); time.sleep(120)")
     job = clients.reached(clients.submit(main), State.RUNNING)
     pid = int(wait_for(lambda: output(job).splitlines()[1:])[0])
-    parent = psutil.Process(pid).ppid()
-    os.kill(parent, signal.SIGKILL)
+    driver = psutil.Process(pid)
+    os.kill(driver.ppid(), signal.SIGKILL)
     assert "Driver lost" in clients.ended(job).status.details
-    wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: not lives(driver))
 
 
 def test_a_stopped_server_stops_its_drivers_and_exits_with_0(server: Server, tmp_path: Path) -> None:
