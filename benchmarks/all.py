@@ -127,12 +127,15 @@ def main(argv: list[str] | None = None) -> None:
     total = sum(minutes(section, args) for section in waiting)
     print(f"{len(waiting)} sections, about {total:.0f} minutes; figures: {path}", flush=True)
     began = time.monotonic()
+    model = path.with_name(
+        f"{path.stem}-{revision()}.model"
+    )  # what another revision trained, this one may serve otherwise
     for number, section in enumerate(waiting, 1):
         left = sum(minutes(later, args) for later in waiting[number - 1 :])
         passed = (time.monotonic() - began) / 60
         place = f"{number} of {len(waiting)}, {passed:.0f} min passed, about {left:.0f} left"
         print(f"\n== {section.name}: {section.title} ({place})", flush=True)
-        kept["sections"][section.name] = measure(section, args, path.with_suffix(".model"))
+        kept["sections"][section.name] = measure(section, args, model)
         kept["machine"] = processes.machine() | {"load_at_start": kept["machine"]["load_at_start"]}
         write(path, kept)
     failed = [section.name for section in wanted if kept["sections"][section.name]["outcome"] == FAILED]

@@ -21,6 +21,7 @@ class Claim:
         value: takes it from the sections; KeyError where a section or a part of it is missing.
         wanted: the limit; None: it is stated, nothing is wanted of it.
         at_most: whether the limit is one from above.
+        beside: a second section that it is divided by, which counts only if one machine measured both.
     """
 
     section: str
@@ -29,6 +30,7 @@ class Claim:
     value: Callable[[Sections], float]
     wanted: float | None = None
     at_most: bool = True
+    beside: str = ""
 
     def found(self, sections: Sections) -> float | None:
         """The figure; None where it was not measured."""
@@ -49,6 +51,8 @@ class Claim:
             return "not run"
         if self.wanted is None:
             return "stated"
+        if self.beside and len({_machine(sections[name]) for name in (self.section, self.beside)}) > 1:
+            return "not comparable: of two machines"
         if found <= self.wanted if self.at_most else found >= self.wanted:
             return "reached"
         return "**missed**: above what is wanted" if self.at_most else "**missed**: below what is wanted"
@@ -58,6 +62,10 @@ class Claim:
         if self.wanted is None:
             return "to be stated"
         return f"at {'most' if self.at_most else 'least'} {self.shown.format(self.wanted)}"
+
+
+def _machine(section: dict[str, Any]) -> str:
+    return str(section.get("machine", {}).get("cpu"))
 
 
 def row(rows: list[dict[str, Any]], what: str, step: str) -> dict[str, Any]:

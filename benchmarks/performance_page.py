@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -106,10 +105,14 @@ def drawn(sections: Sections) -> dict[str, pictures.Drawn]:
 
 
 def publish(results: Path) -> None:
-    """Make the page from a run's figures: they become benchmarks/published.json."""
+    """Make the page from a run's figures; what the run did not measure stays as benchmarks/published.json has it."""
+    kept = json.loads(results.read_text(encoding="utf-8"))
     if results.resolve() != PUBLISHED:
-        shutil.copyfile(results, PUBLISHED)
-    kept = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+        entries = kept["sections"].items()
+        measured = {name: entry for name, entry in entries if entry["outcome"] == DONE and not entry["short"]}
+        before = json.loads(PUBLISHED.read_text(encoding="utf-8"))["sections"] if PUBLISHED.is_file() else {}
+        kept["sections"] = before | measured
+        PUBLISHED.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     text = page(kept)
     images = {name: pictures.svg(picture) for name, picture in drawn(done(kept)).items()}
     PAGE.write_text(text, encoding="utf-8")

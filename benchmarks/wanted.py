@@ -86,6 +86,7 @@ CLAIMS = (
         "{:.2f}",
         lambda s: growth(s, OURS) / growth(s, SCIKIT),
         1,
+        beside="linear-real",
     ),
     *(
         Claim(
@@ -120,6 +121,7 @@ CLAIMS = (
         "{:.2f}",
         lambda s: per_million(s["linear-3200k"]) / per_million(s["linear-400k"]),
         FLAT,
+        beside="linear-400k",
     ),
     Claim("cluster", "share of the task seconds on the busier of two executors", "{:.2f}", busier, 0.6),
     Claim(
@@ -180,6 +182,7 @@ CLAIMS = (
         lambda s: float(s["backlog"]["rows_per_second"]) / speed(s, STREAM_KAFKA),
         0.9,
         at_most=False,
+        beside="throughput",
     ),
     *(
         Claim(

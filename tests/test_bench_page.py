@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import performance_page, pictures
 from benchmarks.figures import DONE, LINEAR_FITS, OURS, SCIKIT, WHOLE
+from benchmarks.wanted import CLAIMS
 
 MACHINE = {"cores": 2, "cpu": "a CPU", "load_at_start": 0.1}
 
@@ -106,6 +107,14 @@ def test_a_section_from_another_machine_says_so_and_one_from_this_machine_does_n
     assert page.count("on another machine") == 1
 
 
+def test_figures_of_two_machines_are_not_held_against_a_limit(kept: dict[str, Any]) -> None:
+    kept["sections"]["backlog"] = entry({"rows_per_second": 60.0, "machine": MACHINE})
+    [claim] = [each for each in CLAIMS if each.what.startswith("rows per second of the backlog over")]
+    for cpu, verdict in (("a CPU", "reached"), ("another CPU", "not comparable: of two machines")):
+        kept["sections"]["throughput"]["figures"]["machine"] = {**MACHINE, "cpu": cpu}
+        assert claim.verdict(performance_page.done(kept)) == verdict
+
+
 def test_a_figure_above_its_limit_is_missed(kept: dict[str, Any]) -> None:
     kept["sections"]["soak"]["figures"]["memory"]["jvm_mib"]["ratio"] = 1.3
     found = line(performance_page.page(kept), "soak: JVM's memory")
@@ -151,6 +160,18 @@ def test_the_page_and_its_pictures_are_made_again_alike(published: Path) -> None
     assert all(len(text) < 60_000 for text in first.values())
     performance_page.publish(published / "published.json")
     assert {path.name: path.read_text(encoding="utf-8") for path in (published / "performance").iterdir()} == first
+
+
+def test_a_run_of_some_sections_leaves_the_others_published_and_a_failure_replaces_none(published: Path) -> None:
+    before = json.loads((published / "published.json").read_text(encoding="utf-8"))["sections"]
+    again = entry({**before["throughput"]["figures"], "cores": 1}, revision="def5678")
+    run = {"machine": MACHINE, "sections": {"throughput": again, "soak": {"outcome": "failed", "short": False}}}
+    (published / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    performance_page.publish(published / "run.json")
+    after = json.loads((published / "published.json").read_text(encoding="utf-8"))["sections"]
+    assert after == {**before, "throughput": again}
+    assert performance_page.stale() == []
+    assert {path.name for path in (published / "performance").iterdir()} == {"throughput.svg", "soak.svg"}
 
 
 def test_a_page_a_picture_or_figures_that_do_not_fit_each_other_are_found(
