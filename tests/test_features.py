@@ -8,7 +8,7 @@ from pyspark.ml.feature import IDF, IDFModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import features
+from sentiment import features, opinion
 from sentiment.features import COUNTS, FEATURES, FOLD, HASH, STATISTICS, TERMS, TOKENS
 from sentiment.jobs import DataError
 
@@ -45,13 +45,14 @@ def test_terms_are_counted(spark: SparkSession) -> None:
     assert row[COUNTS].toArray().tolist() == [2.0, 0.0, 1.0]
 
 
-def test_the_weights_are_those_that_spark_s_own_idf_would_find(spark: SparkSession) -> None:
-    rows = terms(spark, [["a", "b"], ["b", "a", "a"], ["b", "c"], ["c"], ["a"]])
-    vocabulary = features.vocabulary(tokens(spark, "a b", "b a a", "b c", "c", "a"), 10)
+def test_the_weights_are_those_that_spark_s_own_idf_would_find_more_for_opinion(spark: SparkSession) -> None:
+    rows = terms(spark, [["a", "good"], ["good", "a", "a"], ["good", "c"], ["c"], ["a"]])
+    vocabulary = features.vocabulary(tokens(spark, "a good", "good a a", "good c", "c", "a"), 10)
+    assert list(vocabulary) == ["a", "good", "c"]
     counting, weighting, _ = features.vectorisers(spark, vocabulary, 5)
     fitted = IDF(inputCol=COUNTS, outputCol="weighted").fit(counting.transform(rows))
     assert isinstance(weighting, IDFModel)
-    assert weighting.idf == fitted.idf
+    assert weighting.idf.toArray().tolist() == (fitted.idf.toArray() * [1, opinion.WORD, 1]).tolist()
     assert (weighting.docFreq, weighting.numDocs) == (fitted.docFreq, 5)
     assert len(fitted.docFreq) == 3
 

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import text
+from sentiment import opinion, text
 
 pytestmark = pytest.mark.spark
 
@@ -45,6 +45,20 @@ def tokens(frame: DataFrame) -> list[list[str]]:
 )
 def test_a_text_becomes_these_tokens(spark: SparkSession, raw: str | None, expected: list[str]) -> None:
     assert tokens(spark.createDataFrame([(raw,)], "text string")) == [expected]
+
+
+def test_each_word_of_opinion_is_a_token(spark: SparkSession) -> None:
+    words = sorted(opinion.words())
+    assert len(words) > 1000
+    frame = spark.createDataFrame([(word,) for word in words], "text string")
+    assert tokens(frame) == [[word] for word in words]
+
+
+def test_a_word_of_opinion_weighs_more_also_when_negated_and_a_pair_with_one_half_as_much_more() -> None:
+    terms = ["good", "~good", "day", "good day", "my ~sad", "the day", "goodly", ":(", text.LINK]
+    word, pair = opinion.WORD, opinion.PAIR
+    assert opinion.emphasis(terms).tolist() == [word, word, 1, pair, pair, 1, 1, word, 1]
+    assert 1 < pair < word
 
 
 def test_a_million_characters_of_any_kind_do_not_break_a_pattern(spark: SparkSession) -> None:

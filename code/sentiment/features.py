@@ -18,7 +18,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 from pyspark.sql.types import StructField, StructType
 
-from sentiment import terms, text
+from sentiment import opinion, terms, text
 from sentiment.jobs import DataError
 from sentiment.terms import Doubles, Vocabulary
 
@@ -125,7 +125,7 @@ def build(
     rows = _in_order(_together(divided), partitions)
     tokenised = _tokenised(rows, folds, salt, for_trees).persist(level)
     frequencies = vocabulary(tokenised.where(F.col("split") == "train").select(TOKENS), num_features, partitions)
-    weights = _inverse_frequencies(frequencies, train_rows)
+    weights = _weights(frequencies, train_rows)
     known = Vocabulary(pa.array(frequencies, pa.string()), weights)
     table = _vectorised(tokenised, known, for_trees).persist(level)
     table.count()
@@ -183,7 +183,7 @@ def vectorisers(spark: SparkSession, frequencies: dict[str, int], train_rows: in
     counting = CountVectorizerModel._create_from_java_class("org.apache.spark.ml.feature.CountVectorizerModel", known)
     counting.setInputCol(TERMS).setOutputCol(COUNTS)
     in_rows = array("i", frequencies.values())
-    weights = Vectors.dense(_inverse_frequencies(frequencies, train_rows))
+    weights = Vectors.dense(_weights(frequencies, train_rows))
     load = jvm.org.apache.spark.mllib.api.python.SerDe.loads
     in_rows = jvm.java.util.Arrays.stream(load(pickle.dumps(in_rows, 2))).asLongStream().toArray()
     idf = jvm.org.apache.spark.mllib.feature.IDFModel(load(pickle.dumps(weights, 2)), in_rows, train_rows)
@@ -192,10 +192,13 @@ def vectorisers(spark: SparkSession, frequencies: dict[str, int], train_rows: in
     return [counting, weighting, Normalizer(p=2.0, inputCol="inner_weighted", outputCol=FEATURES)]
 
 
-def _inverse_frequencies(frequencies: dict[str, int], train_rows: int) -> Doubles:
-    """As org.apache.spark.mllib.feature.IDF has it: log((rows + 1) / (rows with the term + 1))."""
-    weights: Doubles = np.log((train_rows + 1) / (np.array(list(frequencies.values())) + 1))
-    return weights
+def _weights(frequencies: dict[str, int], train_rows: int) -> Doubles:
+    """The inverse frequencies of org.apache.spark.mllib.feature.IDF, more for words of opinion.
+
+    Spark's: log((rows + 1) / (rows with the term + 1)).
+    """
+    inverse: Doubles = np.log((train_rows + 1) / (np.array(list(frequencies.values())) + 1))
+    return inverse * opinion.emphasis(frequencies)
 
 
 def _tokenised(rows: DataFrame, folds: int, salt: str, with_statistics: bool) -> DataFrame:

@@ -166,15 +166,17 @@ def _git_revision() -> str:
 
 
 def _code_digest() -> str:
-    """A hash of the package's own source, the same from a folder, a zip or a self-contained script."""
+    """A hash of the package's own source and words, the same from a folder, a zip or a self-contained script."""
+    kinds = (".py", ".txt")
     package = Path(sentiment.__file__).parent
     loader = sentiment.__loader__
     digest = hashlib.sha256()
     if package.is_dir():
-        sources = {path.relative_to(package).as_posix(): path.read_bytes() for path in package.rglob("*.py")}
+        paths = [path for path in package.rglob("*") if path.suffix in kinds]
+        sources = {path.relative_to(package).as_posix(): path.read_bytes() for path in paths}
     else:
         files: dict[str, Any] = loader._files  # type: ignore[union-attr]
-        names = [name for name in files if name.startswith("sentiment/") and name.endswith(".py")]
+        names = [name for name in files if name.startswith("sentiment/") and name.endswith(kinds)]
         sources = {name.removeprefix("sentiment/"): loader.get_data(str(package.parent / name)) for name in names}  # type: ignore[union-attr]
     for name in sorted(sources):
         digest.update(name.encode() + b"\0" + sources[name] + b"\0")
