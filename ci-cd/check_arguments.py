@@ -1,20 +1,24 @@
 """Say whether a job script takes some arguments, before anything is staged, drained or submitted for them.
 
-`check_arguments.py SCRIPT ARGUMENTS...`; exit 2 and one line where it does not, or where a flag occurs twice: the last
-one would count, and whoever submits the job relies on those that it sets itself.
+`check_arguments.py [--begun-with JSON] SCRIPT ARGUMENTS...`; exit 2 and one line where it does not, or where a flag
+occurs twice: the last one would count, and whoever submits the job relies on those that it sets itself. JSON is what
+the stream's checkpoint has in settings.json: with another source or output a driver would end at once.
 """
 
 import importlib
+import json
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "code"))
 from sentiment.jobs import ArgumentsError
 
+BEGUN_WITH = "--begun-with"
 
-def complaint(script: str, arguments: list[str]) -> str:
+
+def complaint(script: str, arguments: list[str], begun_with: str = "{}") -> str:
     """The one line that the script would end with, or that speaks against its start; empty: it takes them."""
     module = importlib.import_module(script.removesuffix(".py"))
     said = StringIO()
@@ -29,10 +33,19 @@ def complaint(script: str, arguments: list[str]) -> str:
         return line
     try:
         if hasattr(module, "cli"):  # the stream knows which arguments fit together
-            module.cli.settings(args)
+            module.cli.settings(args).check_begun_with(_known(begun_with))
     except ArgumentsError as error:
         return str(error)
     return ""
+
+
+def _known(text: str) -> dict[str, str]:
+    """What a checkpoint was begun with, by flag."""
+    with suppress(ValueError):
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return found
+    raise ArgumentsError(f"want a JSON object in settings.json of the checkpoint, found {text[:60]!r}")
 
 
 def _found_twice(arguments: list[str]) -> str:
@@ -45,7 +58,10 @@ def _found_twice(arguments: list[str]) -> str:
 
 
 def main() -> None:
-    if line := complaint(sys.argv[1], sys.argv[2:]):
+    words = sys.argv[1:]
+    begun_with = words[1:2] if words[0] == BEGUN_WITH else []
+    script, *arguments = words[2:] if begun_with else words
+    if line := complaint(script, arguments, *begun_with):
         print(line, file=sys.stderr)
         sys.exit(2)
 

@@ -109,6 +109,15 @@ elif [ -n "$running" ]; then
 fi
 
 package
+if [ -z "$DRY_RUN" ]; then
+  # No driver takes up a checkpoint with another source or output: that is told before the running one is drained.
+  if cloud storage cat "$checkpoint/settings.json"; then begun_with=$answer; else
+    case $cloud_error in
+      *'matched no objects'*) ;;
+      *) fail "$checkpoint cannot be looked at: $cloud_error" ;;
+    esac
+  fi
+fi
 check_arguments "$SCRIPT" "${arguments[@]}"
 stage "$SCRIPT"
 if [ "$source_type" = file ] && [ -z "$DRY_RUN" ]; then

@@ -17,11 +17,12 @@ package() {
   fi
 }
 
-# Ends with the script's own line unless it takes the arguments.
+# Ends with the script's own line unless it takes the arguments, also on a checkpoint that was begun_with such settings.
 check_arguments() { # script, arguments
-  local said
+  local said words=("$@")
   if [ -n "$DRY_RUN" ]; then return; fi
-  said=$("$PYTHON" ci-cd/check_arguments.py "$@" 2>&1) || usage_error "$1: ${said##*$'\n'}"
+  [ -z "${begun_with:-}" ] || words=(--begun-with "$begun_with" "$@")
+  said=$("$PYTHON" ci-cd/check_arguments.py "${words[@]}" 2>&1) || usage_error "$1: ${said##*$'\n'}"
 }
 
 # Copies what jobs and clusters of this revision need to gs://CODE_BUCKET/code/<revision>/, for DAGs without a checkout

@@ -1,11 +1,13 @@
 """The jobs that DAGs submit: taken by Dataproc's own message and by each script's own parser."""
 
 import argparse
+import dataclasses
 import json
 import re
 import runpy
 import subprocess
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import drift_report
@@ -16,8 +18,10 @@ from google.cloud import dataproc_v1 as dp
 from sentiment_dags import deploy, jobs, serving_jobs
 from sentiment_dags.settings import Settings, read
 from sentiment_dags.streams import streams
+from sentiment_dags.variables import SettingsError
 from services import ROOT
 
+from sentiment import objects
 from sentiment.serving import cli
 
 PLACES = {"mlflow_tracking_uri": "http://mlflow:5000", "kafka_bootstrap_servers": "b:1", "project_id": "p"}
@@ -153,3 +157,52 @@ def test_a_shown_job_holds_no_part_of_a_password() -> None:
     shown = deploy.rendered({"args": ["--mlflow-uri", "http://joe:se@cret@host/x"]})  # pragma: allowlist secret
     assert "http://***@host/x" in shown
     assert "cret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({}, ""),
+        (
+            {"kafka_output_topic": "new"},
+            "stream s: --kafka-output-topic: the checkpoint gs://sentiment-bucket-checkpoint/checkpoint/s was written "
+            "with sentiment-predictions, now it is new; want the same, or a new --checkpoint",
+        ),
+        (
+            {"serving_batch_interval": "99999999999"},
+            "stream s: argument --batch-interval-seconds: want a whole number from 0 to 2147483647, got '99999999999'",
+        ),
+    ],
+)
+@pytest.mark.parametrize("mode", ["test", "production"])
+def test_a_job_that_would_not_take_up_its_checkpoint_is_told_and_nothing_is_drained(
+    monkeypatch: pytest.MonkeyPatch, mode: str, changed: dict[str, str], complaint: str
+) -> None:
+    known, found = (
+        settings(serving_models='[{"model_name": "m", "stream": "s"}]', serving_deploy_mode=mode, **each)
+        for each in ({}, changed)
+    )
+    (was,) = streams(known)
+    begun_with = cli.settings(serving_script.parse_args(jobs.serving_arguments(known, was))).identity()
+    place = was.checkpoint(known)
+    monkeypatch.setattr(objects, "read", {f"{place}/settings.json": json.dumps(begun_with)}.get)
+    done = list[str]()
+
+    def acts(_: Any, job: dict[str, Any], *__: Any) -> tuple[str, str]:
+        done.append(job["labels"]["stream"])
+        return "a-job", "submitted"
+
+    monkeypatch.setattr(deploy, "at_work", lambda _: nullcontext((found, None)))
+    monkeypatch.setattr(deploy, "show", acts)
+    monkeypatch.setattr(deploy, "deploy", acts)
+    (now,) = streams(found)
+    plan = deploy.Plan("s", "m", "1", place, jobs.serving_job(found, now, "0123456789ab", "1"))
+    task = deploy.DeployStream(task_id="deploy", settings={}, plan=dataclasses.asdict(plan))
+    context = {"run_id": "r", "params": {"timeout_seconds": 1}}
+    if not complaint:
+        task.execute(context)
+        assert done == ["s"]
+        return
+    with pytest.raises(SettingsError, match=f"^{re.escape(complaint)}$"):
+        task.execute(context)
+    assert done == []

@@ -1,5 +1,7 @@
 """What ci-cd/ and the DAGs ask of a job's arguments before anything is made, drained or submitted for it."""
 
+import json
+
 import check_arguments
 import pytest
 
@@ -9,6 +11,9 @@ GOOD = {
     "--source-type kafka --kafka-bootstrap b:1 --kafka-topic t --write-kafka --kafka-output-topic o",
     TRAINING: "--input gs://d/in --output gs://m/run --mlflow-uri http://m:1 --registered-model-name m",
 }
+
+
+BEGUN_WITH = {"--source-type": "kafka", "--kafka-topic": "t", "--output-path": "gs://p/s", "--kafka-output-topic": "o"}
 
 
 @pytest.mark.parametrize(
@@ -29,3 +34,19 @@ GOOD = {
 )
 def test_what_a_job_would_not_run_with_as_it_is_meant_is_one_line(script: str, more: str, complaint: str) -> None:
     assert check_arguments.complaint(script, f"{GOOD[script]} {more}".split()) == complaint
+
+
+@pytest.mark.parametrize(
+    ("begun_with", "complaint"),
+    [
+        (json.dumps(BEGUN_WITH), ""),
+        (
+            json.dumps(BEGUN_WITH | {"--kafka-output-topic": "old"}),
+            "--kafka-output-topic: the checkpoint gs://c/s was written with old, now it is o; "
+            "want the same, or a new --checkpoint",
+        ),
+        ("[", "want a JSON object in settings.json of the checkpoint, found '['"),
+    ],
+)
+def test_what_a_stream_s_checkpoint_would_refuse_is_told_without_the_stream(begun_with: str, complaint: str) -> None:
+    assert check_arguments.complaint(STREAM, GOOD[STREAM].split(), begun_with) == complaint

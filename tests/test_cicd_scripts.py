@@ -18,6 +18,20 @@ SETTINGS = {
     "KAFKA_BOOTSTRAP": "broker.internal:9092",
 }
 
+GCLOUD = """\
+#!/bin/sh
+# The cloud of a stream that runs, with another output topic.
+echo "$*" >>{calls}
+case $* in
+  *' clusters describe '*) echo RUNNING ;;
+  *' jobs list '*) echo serving-s-0-1,RUNNING,0,0,2026-11-30T10:00:00Z,2026-11-30T10:00:00Z,sentiment-cluster ;;
+  *' storage ls --long '*) exit 1 ;;
+  *' storage cat '*/settings.json) echo '{{"--source-type": "kafka", "--kafka-output-topic": "old"}}' ;;
+  *pysparkJob.args*) printf -- '--checkpoint\ngs://sentiment-bucket-checkpoint/checkpoint/s\n' ;;
+  *' jobs describe '*) echo DONE ;;
+esac
+"""
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
@@ -303,3 +317,16 @@ def test_every_setting_that_a_script_reads_stands_in_the_example() -> None:
         assert len(names) > 4
         assert [name for name in names if f"{name}=" not in example] == []
     assert os.access(ROOT / "ci-cd" / "test-cicd.sh", os.X_OK)
+
+
+def test_a_deploy_that_the_checkpoint_is_known_to_refuse_drains_nothing(tmp_path: Path) -> None:
+    gcloud, calls = tmp_path / "gcloud", tmp_path / "calls"
+    gcloud.write_text(GCLOUD.format(calls=calls), encoding="utf-8")
+    gcloud.chmod(0o755)
+    words = ["--stream", "s", "--drain", "--timeout", "1"]
+    code, _, err = run(f"{tmp_path}:{os.environ['PATH']}", "deploy-serving.sh", *words, **SETTINGS)
+    place = "gs://sentiment-bucket-checkpoint/checkpoint/s"
+    line = f"the checkpoint {place} was written with old, now it is sentiment-predictions"
+    complaint = f"--kafka-output-topic: {line}; want the same, or a new --checkpoint"
+    assert (code, err) == (2, f"deploy-serving: streaming_serving_mlflow_hdfs_kafka.py: {complaint}\n")
+    assert not re.search(" cp | submit | kill ", calls.read_text(encoding="utf-8"))

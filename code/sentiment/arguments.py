@@ -8,7 +8,9 @@ from pathlib import Path
 from sentiment import progress
 from sentiment.cleaning import Contract
 from sentiment.flags import MOST_INT
+from sentiment.flags import folder as folder
 from sentiment.flags import fraction as fraction
+from sentiment.flags import model_name as model_name
 from sentiment.flags import parser as parser
 from sentiment.flags import path as path
 from sentiment.flags import ratio as ratio
@@ -23,24 +25,6 @@ MOST_TRAIN_AND_DEV = 0.9999
 
 OUTPUT_HELP = "base path for models, plots/, metrics.json, run.json and training.log (replaced)"
 OUTPUT_WITH_SPLITS_HELP = OUTPUT_HELP.replace("plots/,", "plots/, splits/ (the test rows, for the gate),")
-
-
-def model_name(text: str) -> str:
-    """A name that MLflow's registry takes, and can be asked for: in its filters a quote ends it, in its URIs a ?.
-
-    A tab or a line break is left out of a URI, which then names another model.
-    """
-    if not text.strip() or not text.isprintable() or any(character in text for character in "/:?'\""):
-        raise argparse.ArgumentTypeError(f"want a name without / : ? ' and \", got {text!r}")
-    return text
-
-
-def folder(text: str) -> str:
-    """The URI of a folder to write to, without a slash at its end; a root is none."""
-    found = text.rstrip("/")
-    if not found.strip() or found.endswith(":"):
-        raise argparse.ArgumentTypeError(f"want a folder below the root, got {text!r}")
-    return found
 
 
 def one_of(known: Sequence[str]) -> Callable[[str], list[str]]:

@@ -48,9 +48,27 @@ def path(text: str) -> str:
     return text
 
 
+def folder(text: str) -> str:
+    """The URI of a folder to write to, without a slash at its end; a root is none."""
+    found = text.rstrip("/")
+    if not found.strip() or found.endswith(":"):
+        raise argparse.ArgumentTypeError(f"want a folder below the root, got {text!r}")
+    return found
+
+
 def local_path(text: str) -> Path:
     """A path on this machine."""
     return Path(path(text))
+
+
+def model_name(text: str) -> str:
+    """A name that MLflow's registry takes, and can be asked for: in its filters a quote ends it, in its URIs a ?.
+
+    A tab or a line break is left out of a URI, which then names another model.
+    """
+    if not text.strip() or not text.isprintable() or any(character in text for character in "/:?'\""):
+        raise argparse.ArgumentTypeError(f"want a name without / : ? ' and \", got {text!r}")
+    return text
 
 
 def reason(text: str) -> str:

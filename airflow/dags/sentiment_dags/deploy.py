@@ -1,5 +1,6 @@
 """What sentiment_model_serving does to each stream: plan its job, deploy it, or show what would be submitted."""
 
+import argparse
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -83,6 +84,23 @@ def _plan(settings: Settings, stream: Stream, registry: Any, revision: str, jobs
     number = str(len(jobs.serving(stream.name)) + 1)
     job = serving_job(dataclasses.replace(settings, project_id=jobs.project), stream, revision, number)
     return Plan(stream.name, stream.model_name, version, stream.checkpoint(settings), job)
+
+
+def check_checkpoint(job: dict[str, Any]) -> None:
+    """SettingsError: the job would not take up its checkpoint, which was begun with another source or output, say."""
+    from sentiment import flags
+    from sentiment.health import streams as seen
+    from sentiment.jobs import ArgumentsError
+    from sentiment.serving import cli
+
+    parser = flags.parser(None)
+    parser.exit_on_error = False
+    cli.add_all(parser)
+    try:
+        serving = cli.settings(parser.parse_args(job["pyspark_job"]["args"]))
+        serving.check_begun_with(seen.settings(serving.checkpoint) or {})
+    except (argparse.ArgumentError, ArgumentsError) as error:
+        raise SettingsError(f"stream {job['labels']['stream']}: {error}") from None
 
 
 def deploy(jobs: Jobs, job: dict[str, Any], timeout: float, say: Say) -> tuple[str, str]:
@@ -181,6 +199,7 @@ class DeployStream(BaseOperator):
         self.job = rendered(wanted)
         done = {"stream": plan.stream, "model": plan.model, "version": plan.version, "checkpoint": plan.checkpoint}
         with at_work(self.settings) as (settings, jobs):
+            check_checkpoint(wanted)
             if settings.serving_deploy_mode != PRODUCTION:
                 show(jobs, wanted, self.log.info)
                 return {**done, "job": wanted["reference"]["job_id"], "done": SHOWN}

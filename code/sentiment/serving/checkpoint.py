@@ -6,11 +6,12 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from sentiment import storage
-from sentiment.jobs import ArgumentsError, DataError
+from sentiment.jobs import DataError
 from sentiment.serving.layout import DRAIN, INPUT_TOPIC, METADATA, SETTINGS
 from sentiment.serving.layout import INTENTS as INTENTS
 from sentiment.serving.layout import MANIFESTS as MANIFESTS
 from sentiment.serving.layout import WRITTEN as WRITTEN
+from sentiment.serving.settings import Serving
 
 
 class OlderCheckpointError(DataError):
@@ -73,18 +74,11 @@ class Checkpoint:
         """Whether Spark holds the batch for done."""
         return storage.exists(self.spark, self.path("commits", str(batch)))
 
-    def check_settings(self, wanted: dict[str, str]) -> None:
+    def check_settings(self, serving: Serving) -> None:
         """Remember what the stream reads and writes; ArgumentsError when an earlier life had it otherwise."""
         location = self.path(SETTINGS)
-        if storage.create_text(self.spark, location, _text(wanted)):
-            return
-        known = self._read(location) or {}
-        for flag, value in wanted.items():
-            if known.get(flag, value) != value:
-                raise ArgumentsError(
-                    f"{flag}: the checkpoint {self.location} was written with {known[flag] or 'none'}, "
-                    f"now it is {value or 'none'}; want the same, or a new --checkpoint"
-                )
+        if not storage.create_text(self.spark, location, _text(serving.identity())):
+            serving.check_begun_with(self._read(location) or {})
 
     def check_topic(self, topic: str, known_as: str) -> None:
         """Remember the id of the topic that the stream reads; DataError when it was another topic of that name.

@@ -5,8 +5,7 @@ import json
 import os
 from typing import Any
 
-from sentiment.arguments import folder, model_name, whole
-from sentiment.flags import MOST_INT, MOST_LONG
+from sentiment.flags import MOST_INT, MOST_LONG, folder, model_name, whole
 from sentiment.jobs import ArgumentsError
 from sentiment.roles import CHAMPION, STAGES
 from sentiment.serving import layout, places

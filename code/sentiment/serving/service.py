@@ -50,7 +50,7 @@ def serve(spark: SparkSession, serving: Serving) -> None:
             metrics.check_port(serving.metrics_port, serving.checkpoint)
         topics = output_topics(serving.sinks)  # before the checkpoint is bound to them, or an older driver displaced
         topic = _input_topic(serving)
-        checkpoint.check_settings(serving.identity())
+        checkpoint.check_settings(serving)
         if topic:
             checkpoint.check_topic(serving.source.topic, topic)
         lease = Lease(spark, serving.checkpoint)

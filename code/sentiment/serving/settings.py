@@ -1,7 +1,9 @@
 """What a stream is told: where from, where to, which model, how often."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sentiment.jobs import ArgumentsError
 from sentiment.roles import CHAMPION
 
 KAFKA, FILE = "kafka", "file"
@@ -81,3 +83,15 @@ class Serving:
             "--dead-letter-path": self.sinks.dead_letters,
             "--kafka-output-topic": self.sinks.topic,
         }
+
+    def check_begun_with(self, known: Mapping[str, str]) -> None:
+        """ArgumentsError names what is not as in `known`, the `identity` that the checkpoint was begun with.
+
+        What an older checkpoint does not know may be anything.
+        """
+        for flag, value in self.identity().items():
+            if known.get(flag, value) != value:
+                raise ArgumentsError(
+                    f"{flag}: the checkpoint {self.checkpoint} was written with {known[flag] or 'none'}, "
+                    f"now it is {value or 'none'}; want the same, or a new --checkpoint"
+                )
