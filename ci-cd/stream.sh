@@ -69,17 +69,17 @@ await_end() { # the checkpoint where it is asked to end, or nothing
   local until=$((SECONDS + timeout)) asked=$((-ASK_AGAIN_SECONDS)) began=$SECONDS
   when_interrupted "stream $stream was told to end and nothing was submitted; the same command again starts it"
   while :; do
-    # A driver that has just been restarted has removed the request: it is made again now and then.
-    if [ -n "${1:-}" ] && [ $((SECONDS - asked)) -ge "$ASK_AGAIN_SECONDS" ]; then
-      put "$1/control/drain"
-      asked=$SECONDS
-    fi
     job_field "$running" 'value(status.state)' || fail "job $running cannot be looked at: $cloud_error"
     case $answer in
       DONE | ERROR | CANCELLED) break ;;
     esac
     if [ "$SECONDS" -ge "$until" ]; then
       fail "job $running is still $answer after $timeout s; it was told to end, and nothing was submitted"
+    fi
+    # A driver that has just been restarted has removed the request: it is made again now and then.
+    if [ -n "${1:-}" ] && [ $((SECONDS - asked)) -ge "$ASK_AGAIN_SECONDS" ]; then
+      put "$1/control/drain"
+      asked=$SECONDS
     fi
     sleep "$LOOK_SECONDS"
   done

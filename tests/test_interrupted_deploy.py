@@ -1,4 +1,4 @@
-"""A deploy that is interrupted says what it leaves behind; gcloud's answers are stand-ins."""
+"""What a deploy does in its drain, and what it leaves behind when it is interrupted; gcloud's answers are stand-ins."""
 
 import os
 import signal
@@ -49,3 +49,12 @@ def test_an_interruption_is_told_from_the_drain_on(
         err = process.communicate(timeout=20)[1]
     # bash may name a child that a signal has ended, before its own trap.
     assert (err.splitlines()[-1:], process.returncode) == ([line], code)
+
+
+def test_a_job_that_has_ended_meanwhile_is_asked_nothing() -> None:
+    # The request would stay behind, and end the job that another deploy has submitted.
+    ended = ANSWERS.replace("answer=RUNNING", "answer=DONE")
+    ask = 'put() { echo "asked at $1"; }'
+    shell = ["bash", "-c", f"{SOURCED}; {SETTINGS}{ended}{ask}; {DRAIN}"]
+    said = subprocess.run(shell, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said == ["t: job old is asked to complete its batch and end", "looked", "t: job old is DONE after 0 s"]
