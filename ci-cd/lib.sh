@@ -6,7 +6,7 @@
 # ci-cd/env: a setting that is left out there, as of a broker that does not run, must not lead to a cloud. Runs under
 # bash 3.2, which is macOS's own.
 
-DRY_RUN=${DRY_RUN:-}
+DRY_RUN='' # of the environment none is taken: the flag --dry-run sets it
 : "${NAME:?want NAME set by the script that sources lib.sh}"
 
 say() { echo "$NAME: $*"; }

@@ -330,3 +330,10 @@ def test_a_deploy_that_the_checkpoint_is_known_to_refuse_drains_nothing(tmp_path
     complaint = f"--kafka-output-topic: {line}; want the same, or a new --checkpoint"
     assert (code, err) == (2, f"deploy-serving: streaming_serving_mlflow_hdfs_kafka.py: {complaint}\n")
     assert not re.search(" cp | submit | kill ", calls.read_text(encoding="utf-8"))
+
+
+def test_only_the_flag_makes_a_dry_run(path: str) -> None:
+    script = "set -eu; NAME=t; . ci-cd/lib.sh; need_gcloud"
+    env = {"PATH": path, "DRY_RUN": "false"}
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "t: want gcloud on PATH, found none\n")
