@@ -233,3 +233,14 @@ def test_wrong_arguments_of_build_environment_are_one_line(
 ) -> None:
     done = shell.run("ci-cd/build-environment.sh", *arguments)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", f"build-environment: {line}\n")
+
+
+def test_a_file_whose_last_line_does_not_end_keeps_that_line(tmp_path: Path) -> None:
+    function = next(part for part in ACTION.read_text(encoding="utf-8").split("\n\n") if "write_block() {" in part)
+    file = tmp_path / "spark-defaults.conf"
+    file.write_text("spark.executor.memory 4g", encoding="utf-8")
+    for value in ("old", "new"):
+        script = f'set -euo pipefail\nwork=.\n{function}\nwrite_block {file.name} "spark.pyspark.python {value}"'
+        subprocess.run(["bash", "-c", script], cwd=tmp_path, check=True)
+    block = "# >>> sentiment suite\nspark.pyspark.python new\n# <<< sentiment suite\n"
+    assert file.read_text(encoding="utf-8") == f"spark.executor.memory 4g\n{block}"

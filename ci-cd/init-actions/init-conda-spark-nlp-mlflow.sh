@@ -112,6 +112,7 @@ write_block() { # file, lines
   local begin='# >>> sentiment suite' end='# <<< sentiment suite'
   touch "$1"
   sed "/^$begin\$/,/^$end\$/d" "$1" >"$work/block"
+  [ -z "$(tail -c 1 "$work/block")" ] || echo >>"$work/block" # the file's last line may have no end
   printf '%s\n%s\n%s\n' "$begin" "$2" "$end" >>"$work/block"
   cat "$work/block" >"$1" # the file keeps its owner and mode
 }
