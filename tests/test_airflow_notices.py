@@ -3,10 +3,12 @@
 import email
 import email.policy
 import json
+from urllib.error import URLError
 
 import pytest
 from airflow_run import Airflow
 from notice_servers import mail_server, webhook
+from sentiment_dags import notices
 from services import free_port
 
 MAIL = "AIRFLOW_CONN_SMTP_DEFAULT"
@@ -76,3 +78,19 @@ def test_a_notice_that_nobody_takes_fails_nothing_and_is_named_without_the_addre
     assert "could not be sent: [Errno 111] Connection refused" in caplog.text
     assert "SMTP connection is not found" in caplog.text
     assert "want an http or https URL" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (f"http://127.0.0.1:9/{SECRET} token", "InvalidURL"),
+        (f"http://127.0.0.1:9x/{SECRET}", "InvalidURL"),
+        (f"http://{SECRET.replace('/', '')}\u2100@127.0.0.1/", "ValueError"),
+        (f"file:///{SECRET}", "want an http or https URL, found another scheme"),
+    ],
+)
+def test_of_an_address_that_is_none_no_part_is_told(url: str, told: str) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  whatever it is: how it is told counts
+        notices.post(url, notices.Notice("s"))
+    assert notices.reason(caught.value) == told
+    assert notices.reason(URLError(f"unknown url type: {SECRET}")) == "URLError"

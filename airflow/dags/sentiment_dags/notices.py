@@ -11,6 +11,7 @@ import logging
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -91,12 +92,15 @@ def _states(context: Mapping[str, Any]) -> dict[str, str]:
 
 def post(url: str, notice: Notice) -> None:
     """POST the notice as Slack's incoming webhooks take it: {"text": ...}. OSError or ValueError: it was not taken."""
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise ValueError("want an http or https URL, found another scheme")
     body = json.dumps({"text": notice.text}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310  checked above
-    with urllib.request.urlopen(request, timeout=SECONDS):  # noqa: S310
-        pass
+    try:
+        if urlsplit(url).scheme in ("http", "https"):
+            request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310  checked above
+            with urllib.request.urlopen(request, timeout=SECONDS):  # noqa: S310
+                return
+    except (ValueError, HTTPException) as error:  # these quote the address, or a part of it
+        raise ValueError(type(error).__name__) from None
+    raise ValueError("want an http or https URL, found another scheme")
 
 
 def mail(address: str, notice: Notice) -> None:
@@ -116,5 +120,6 @@ def reason(error: Exception) -> str:
     """An error in a line that holds no address."""
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code}"
-    said = str(error.reason if isinstance(error, urllib.error.URLError) else error).partition("\n")[0][:200]
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    said = str(cause if isinstance(cause, Exception) else "").partition("\n")[0][:200]
     return type(error).__name__ if not said or "://" in said else said
