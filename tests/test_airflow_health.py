@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 from google.api_core.exceptions import NotFound
 from google.cloud import dataproc_v1 as dp
-from sentiment_dags import deploy, management, serving_jobs, settings, streams_health, worker
+from sentiment_dags import deploy, management, serving_jobs, settings, staging, streams_health, worker
 from sentiment_dags import serving as dag_serving
 from sentiment_dags.serving_jobs import DeploymentError, Jobs
 from sentiment_dags.streams_health import Batches
@@ -266,3 +266,33 @@ def test_a_name_that_no_stream_can_have_is_not_asked_for() -> None:
     assert management.named({"stream": None}) == ""
     with pytest.raises(SettingsError, match=r"^Param stream: want a stream's name .*, found 'x AND labels.suite = y'$"):
         management.named({"stream": "x AND labels.suite = y"})
+
+
+@pytest.mark.parametrize(
+    ("given", "brokers"),
+    [
+        (["--kafka-bootstrap", "in:1"], ["--kafka-bootstrap", "in:1"]),
+        (
+            ["--kafka-bootstrap=in:1", "--kafka-output-bootstrap", "out:1"],
+            ["--kafka-bootstrap", "in:1", "--kafka-output-bootstrap", "out:1"],
+        ),
+        (["--source-type", "file", "--kafka-output-bootstrap=out:1"], ["--kafka-output-bootstrap", "out:1"]),
+        (["--source-type", "file"], []),
+    ],
+)
+def test_an_audit_asks_the_brokers_that_the_stream_was_deployed_with(
+    monkeypatch: pytest.MonkeyPatch, given: list[str], brokers: list[str]
+) -> None:
+    job = serving(1, State.RUNNING, 5)
+    job.pyspark_job.args.extend(["--output-path", "gs://p/s", *given])
+    client, read = Client(job), settings.read({}, {"mlflow_tracking_uri": "http://m:5000", "project_id": "p"}.get)
+    monkeypatch.setattr(management, "at_work", lambda _: nullcontext((read, Jobs(client, "p", "r"))))
+    monkeypatch.setattr(staging, "staged", lambda *_: "0123456789ab")
+    monkeypatch.setattr(management, "waited", lambda *_: None)
+    monkeypatch.setattr(objects, "read", lambda _: "{}")
+    params = {"stream": "s", "action": "report", "audit": True}
+    (stream,) = management.streams({}, params)
+    run = {"params": params, "run_id": "r", "dag_run": SimpleNamespace(run_after=NOW)}
+    report = management.audit({}, stream, run)["report"]
+    (words,) = (list(each.pyspark_job.args) for name, each in client.jobs.items() if name.startswith("audit-s-"))
+    assert words == ["--checkpoint", "gs://c/s", "--output-path", "gs://p/s", "--report", report, *brokers]

@@ -105,10 +105,11 @@ def drift_arguments(settings: Settings, stream: Stream, report: str, until: str)
     ]
 
 
-def audit_arguments(checkpoint: str, output: str, report: str, bootstrap: str) -> list[str]:
-    """For code/audit_predictions.py; `report` is its JSON file, without `bootstrap` no topic is looked at."""
+def audit_arguments(checkpoint: str, output: str, report: str, bootstrap: str, output_bootstrap: str = "") -> list[str]:
+    """For code/audit_predictions.py; `report` is its JSON file, without a bootstrap no topic is looked at."""
     words = ["--checkpoint", checkpoint, "--output-path", output, "--report", report]
-    return [*words, "--kafka-bootstrap", bootstrap] if bootstrap else words
+    words += ["--kafka-bootstrap", bootstrap] if bootstrap else []
+    return words + (["--kafka-output-bootstrap", output_bootstrap] if output_bootstrap else [])
 
 
 def digest(words: list[str]) -> str:

@@ -25,7 +25,7 @@ AUDIT_SECONDS = 3_600.0
 """After which an audit that is still at work is cancelled."""
 
 Stream = dict[str, Any]
-"""stream, job (its present one), state, checkpoint, output, bootstrap."""
+"""stream, job (its present one), state, checkpoint, output, bootstrap, output_bootstrap."""
 
 
 def settings(context: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +87,8 @@ def _counts(now: str, action: str) -> bool:
 
 
 def _stream(found: Any) -> Stream:
-    places = {"checkpoint": "--checkpoint", "output": "--output-path", "bootstrap": "--kafka-bootstrap"}
+    places = {"checkpoint": "--checkpoint", "output": "--output-path"}
+    places |= {"bootstrap": "--kafka-bootstrap", "output_bootstrap": "--kafka-output-bootstrap"}
     return {
         "stream": str(found.labels["stream"]),
         "job": str(found.reference.job_id),
@@ -164,7 +165,8 @@ def audit(found: Mapping[str, Any], stream: Stream, context: Mapping[str, Any]) 
 
         report = f"{folder(settings, run_id, context['dag_run'].run_after)}/audit-{stream['stream']}.json"
         revision = staging.staged(settings, [SCRIPTS[AUDIT]])
-        words = audit_arguments(stream["checkpoint"], stream["output"], report, stream["bootstrap"])
+        brokers = stream["bootstrap"], stream["output_bootstrap"]
+        words = audit_arguments(stream["checkpoint"], stream["output"], report, *brokers)
         name = f"audit-{stream['stream']}-{key(run_id)}"
         wanted = job(settings, AUDIT, words, revision, name)
         wanted["labels"]["stream"] = stream["stream"]

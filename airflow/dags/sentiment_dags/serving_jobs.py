@@ -87,9 +87,10 @@ def state(job: Any) -> str:
 
 
 def argument(job: Any, flag: str) -> str:
-    """The value of an argument of its script; empty: it was not given."""
+    """The value of an argument of its script, as `FLAG VALUE` or `FLAG=VALUE`; empty: it was not given."""
     words = list(job.pyspark_job.args)
-    return words[words.index(flag) + 1] if flag in words[:-1] else ""
+    joined = next((word for word in words if word.startswith(f"{flag}=")), "")
+    return words[words.index(flag) + 1] if flag in words[:-1] else joined.partition("=")[2]
 
 
 def is_as(job: Any, wanted: Any) -> bool:
