@@ -22,9 +22,23 @@ kill -INT "$pid"
 began=$SECONDS
 while kill -0 "$pid" 2>/dev/null; do
   case $(ps -o stat= -p "$pid" 2>/dev/null) in Z* | '') break ;; esac
-  if [ $((SECONDS - began)) -gt 60 ]; then
-    echo "stop_services: it goes on 60 s after SIGINT, and is killed with its children" >&2
-    kill -KILL -- "-$pid"
+  if [ $((SECONDS - began)) -gt "${STOP_SECONDS:-60}" ]; then
+    echo "stop_services: it goes on ${STOP_SECONDS:-60} s after SIGINT, and is killed with its children" >&2
+    # Each of its tasks has a process group of its own, all of them have its session.
+    PYTHONPATH=local .venv/bin/python -c '
+import os, sys
+from contextlib import suppress
+import daemons, psutil
+
+def session():
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) == int(sys.argv[1]) and daemons.lives(process):
+                yield process
+
+while left := list(session()):  # what they have started meanwhile too
+    daemons.end(left, 0)
+' "$pid"
     break
   fi
   sleep 0.5

@@ -9,11 +9,22 @@ import sys
 from pathlib import Path
 
 import airflow_home
+import daemons
+import psutil
 import pytest
 from services import ROOT
 
 PID = "standalone.pid"
 SCRIPTS = ("setup_local.sh", "start_services.sh", "stop_services.sh", "setup.sh")
+STAND_IN = """
+import os, signal, time
+os.setsid()
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+if task := os.fork():
+    os.setpgid(task, task)  # as Airflow does with each of its tasks
+    print(task, flush=True)
+time.sleep(100)
+"""
 
 
 def run(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -107,3 +118,20 @@ def test_stopping_ends_no_stranger_and_leaves_the_note_of_make_up(tmp_path: Path
     (tmp_path / PID).write_text(str(os.getpid()), encoding="utf-8")
     assert "it had ended already" in run("stop_services.sh", AIRFLOW_HOME=str(tmp_path)).stdout
     assert [path.name for path in tmp_path.iterdir()] == ["airflow.pid"]
+
+
+def test_an_airflow_that_does_not_end_is_killed_with_its_tasks(tmp_path: Path) -> None:
+    stand_in = tmp_path / "airflow" / "standalone.py"
+    stand_in.parent.mkdir()
+    stand_in.write_text(STAND_IN, encoding="utf-8")
+    with subprocess.Popen([sys.executable, str(stand_in)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        family = [psutil.Process(process.pid), psutil.Process(int(process.stdout.readline()))]
+        try:
+            (tmp_path / PID).write_text(str(process.pid), encoding="utf-8")
+            ended = run("stop_services.sh", AIRFLOW_HOME=str(tmp_path), STOP_SECONDS="0")
+            assert ended.stderr == "stop_services: it goes on 0 s after SIGINT, and is killed with its children\n"
+            assert [each for each in family if daemons.lives(each)] == []
+        finally:
+            daemons.end(family, 0)
+    assert (ended.returncode, ended.stdout) == (0, "stop_services: ended\n")
