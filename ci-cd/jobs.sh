@@ -4,6 +4,7 @@
 
 PYTHON=.venv/bin/python
 TAIL_LINES=25
+begun_with='' # settings.json of the stream's checkpoint, set by a script that has found one
 
 # What `make package` does, where the environment is there already.
 package() {
@@ -21,7 +22,7 @@ package() {
 check_arguments() { # script, arguments
   local said words=("$@")
   if [ -n "$DRY_RUN" ]; then return; fi
-  [ -z "${begun_with:-}" ] || words=(--begun-with "$begun_with" "$@")
+  [ -z "$begun_with" ] || words=(--begun-with "$begun_with" "$@")
   said=$("$PYTHON" ci-cd/check_arguments.py "${words[@]}" 2>&1) || usage_error "$1: ${said##*$'\n'}"
 }
 
