@@ -21,7 +21,7 @@ from sentiment.gate.trial import Request, Trial
 from sentiment.gate.validation import SLICES
 from sentiment.jobs import DataError
 from sentiment.live.aliases import Aliases
-from sentiment.live.ledger import Ledger
+from sentiment.live.ledger import HandMovedError, Ledger
 from sentiment.live.opening import open_ledger
 from sentiment.progress import Progress
 
@@ -254,6 +254,32 @@ def test_one_that_was_rolled_back_from_is_named_with_its_entry(shelf: Shelf, gat
     assert failed(outcome) == {"rolled-back": "version 2 was rolled back from (entry 3: angry customers)"}
 
 
+def test_after_a_move_by_hand_nothing_goes_live_until_a_person_approves_it(shelf: Shelf, gate: Gate) -> None:
+    model = shelf.stand("good")
+    gate(model)
+    third = shelf.add(model, "good")
+    shelf.client.set_registered_model_alias(model, "champion", "1")
+    with pytest.raises(HandMovedError):
+        gate(model, version=third)
+    moved = "the champion was moved by hand from version 2 to version 1 (entry 3)"
+    told = f"{moved}: a person decides, with --approve and a --reason"
+    for _retry in range(2):
+        assert failed(gate(model, version=third)) == {"hand-moved": told}
+    assert shelf.aliases(model)["champion"] == "1"
+    assert gate(model, version=third, approve=True, reason="the page showed the wrong one").promotes
+    assert failed(gate(model, version="2")).keys() == {"rolled-back"}
+
+
+def test_one_that_was_moved_away_from_by_hand_is_one_that_was_rolled_back_from(shelf: Shelf, gate: Gate) -> None:
+    model = shelf.stand("good")
+    gate(model)
+    shelf.client.set_registered_model_alias(model, "champion", "1")
+    with pytest.raises(HandMovedError):
+        gate(model)
+    reason = failed(gate(model))["rolled-back"]
+    assert reason.startswith("version 2 was rolled back from (entry 3: moved outside the ledger between ")
+
+
 def test_the_champion_itself_is_kept_without_a_trial(shelf: Shelf, gate: Gate, script: Any) -> None:
     model = shelf.stand("good")
     outcome = gate(model, version="1")
@@ -382,7 +408,7 @@ def test_where_the_champion_was_deleted_a_rollback_still_finds_the_one_before_it
     third = shelf.add(model, "good")
     with pytest.raises(DataError, match="no version is live, entry 2 says version 2"):
         gate(model, version=third)
-    gate(model, version=third)
+    assert gate(model, version=third, approve=True, reason="the champion is gone").promotes
     assert gate.entries(model)[-1].previous == "1"
     assert shelf.aliases(model)["previous"] == "1"
 

@@ -10,7 +10,7 @@ from sentiment.gate.case import FAILED, LEFT_OUT, PASSED, Case, Findings, Verdic
 from sentiment.gate.comparison import Paired
 from sentiment.gate.validation import SLICES
 from sentiment.gate.versions import Version, split_differences
-from sentiment.live.entries import ROLLED_BACK
+from sentiment.live.entries import FOUND, ROLLED_BACK, Entry, lineage, named
 from sentiment.roles import CHALLENGER, CHAMPION
 
 RUN_METRICS = ["accuracy", "f1", "roc_auc", "log_loss"]
@@ -26,7 +26,7 @@ def judge(case: Case) -> Findings:
     findings.verdicts += [_run_metrics(case), _same_split(case), spark_minor(case.challenger), _loads(case)]
     findings.verdicts += [_both_classes(case), _min_accuracy(case)]
     findings.verdicts += _relative(case, findings)
-    findings.verdicts += [_calibration(case), _latency(case), _rolled_back(case)]
+    findings.verdicts += [_calibration(case), _latency(case), _rolled_back(case), _hand_moved(case)]
     return findings
 
 
@@ -211,9 +211,26 @@ def _latency(case: Case) -> Verdict:
 def _rolled_back(case: Case) -> Verdict:
     number = case.challenger.number
     limit = "never rolled back from"
-    told = [entry for entry in case.entries if entry.action == ROLLED_BACK and entry.from_version == number]
+    told = [entry for entry in case.entries if entry.from_version == number and _goes_back(entry, case.entries)]
     if not told:
         return _verdict(ROLLED_BACK, limit, "never", True, f"version {number} was never rolled back from")
     last = told[-1]
     reason = f"version {number} was rolled back from (entry {last.number}: {last.reason})"
     return _verdict(ROLLED_BACK, limit, f"entry {last.number}", False, reason)
+
+
+def _goes_back(entry: Entry, entries: list[Entry]) -> bool:
+    """Whether an entry leaves its version for one that was live before it: by a rollback, or by hand."""
+    by_hand = entry.action == FOUND and entry.to_version in lineage(entries[: entry.number - 1])
+    return entry.action == ROLLED_BACK or by_hand
+
+
+def _hand_moved(case: Case) -> Verdict:
+    """Whoever runs the gate again, such as a retry of Airflow's, must not undo what a person has done past it."""
+    limit = "by the ledger's commands"
+    last = case.entries[-1] if case.entries else None
+    if last is None or last.action != FOUND or last.number == 1:  # the first one is what the ledger began with
+        return _verdict("hand-moved", limit, "so", True, "what is live was last moved by the ledger's commands")
+    moved = f"from {named(last.from_version)} to {named(last.to_version)} (entry {last.number})"
+    reason = f"the champion was moved by hand {moved}: a person decides, with --approve and a --reason"
+    return _verdict("hand-moved", limit, f"entry {last.number}", False, reason)
