@@ -1,6 +1,6 @@
 """Say how streams are doing from what they leave behind (no Spark, no driver asked), or ask one to end.
 
-Exit 0: all are healthy; 3: one is degraded; 4: one is down. docs/operate.md has the rules.
+Exit 0: all are healthy; 3: one is degraded; 4: one is down; 1: one cannot be read. docs/operate.md has the rules.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 
 from sentiment import flags, jobs, objects, progress
 from sentiment.health import cli, drain, page, report, verdict
+from sentiment.jobs import DataError
 
 REPORT, DRAIN = "report", "drain"
 
@@ -46,16 +47,18 @@ def main(argv: list[str] | None = None) -> None:
     progress.start_logging()
     streams, limits = cli.streams(args), cli.limits(args)
     if args.action == DRAIN:
-        for stream in streams:
-            drain.drain(stream.checkpoint, args.wait_seconds, limits.lease_seconds, print)
+        drain.drain(streams, args.wait_seconds, limits.lease_seconds, print)
         return
     folder = objects.folder_at(args.report, "--report") if args.report else ""
     window = args.history_hours * 3600.0
-    told = [report.tell(stream, limits, window, args.check_files, time.time()) for stream in streams]
+    told = report.tell_all(streams, limits, window, args.check_files, time.time())
     state = verdict.worst([each.verdict for each in told])
     if folder:
         page.write(folder, told, limits, state, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
     print(report.text(told))
+    if state == verdict.UNREADABLE:
+        unread = [each.verdict for each in told if each.verdict.state == state]
+        raise DataError("; ".join(reason for each in unread for reason in each.reasons))
     sys.exit(verdict.EXIT_CODES[state])
 
 

@@ -2,8 +2,8 @@
 
 **Action `report`** (the default): the streams with a serving job that runs, and those whose last job failed or was
 killed. For each: rows per second, seconds of a batch, lag, share of dead letters, model version, the newest files, and
-the audit's verdict (a Spark job; Param `audit`). The verdict is healthy, degraded or down, with the reasons. The page
-is the button *Report* of the task `report`.
+the audit's verdict (a Spark job; Param `audit`). The verdict is healthy, degraded, down or unreadable, with the
+reasons. The page is the button *Report* of the task `report`.
 
 **Action `drain`**: each stream completes its batch and ends; its job is DONE. **Action `restart`**: the same, then a
 job with the same settings and code. Param `stream` names one stream; empty: all whose job runs.

@@ -242,7 +242,7 @@ def written(where: str, streams: Sequence[Stream], audits: Mapping[str, str], au
     for each in streams:
         audit = audits.get(each["stream"], "")
         asked.append(seen.Stream(each["stream"], each["checkpoint"], each["output"], audit, audited and not audit))
-    told = [report.tell(each, limits, HISTORY_SECONDS, CHECK_FILES, now) for each in asked]
+    told = report.tell_all(asked, limits, HISTORY_SECONDS, CHECK_FILES, now)
     worst = verdict.worst([each.verdict for each in told])
     page.write(where, told, limits, worst, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
     log.info("%s", report.text(told))

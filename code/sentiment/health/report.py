@@ -11,7 +11,7 @@ from sentiment.health import streams as reading
 from sentiment.health.figures import Figures, span
 from sentiment.health.output import Output
 from sentiment.health.streams import Seen, Stream
-from sentiment.health.verdict import NEVER_RAN, Limits, Verdict, judge
+from sentiment.health.verdict import NEVER_RAN, UNREADABLE, Limits, Verdict, judge
 from sentiment.jobs import DataError
 from sentiment.progress import log
 
@@ -24,7 +24,7 @@ HEAD_HELP = (
 
 @dataclass(frozen=True)
 class Told:
-    """What is told of one stream; without `seen` no stream ever ran there."""
+    """What is told of one stream; without `seen` no stream ever ran there, or what it left cannot be read."""
 
     stream: Stream
     verdict: Verdict
@@ -32,6 +32,18 @@ class Told:
     figures: Figures | None = None
     output: Output | None = None
     gaps: list[str] | None = None
+
+
+def tell_all(streams: list[Stream], limits: Limits, window_seconds: float, check_files: int, now: float) -> list[Told]:
+    """Look at streams one after the other, as `tell` does; one that cannot be read hides no other."""
+
+    def told(stream: Stream) -> Told:
+        try:
+            return tell(stream, limits, window_seconds, check_files, now)
+        except DataError as error:
+            return Told(stream, Verdict(UNREADABLE, [str(error)]))
+
+    return [told(stream) for stream in streams]
 
 
 def tell(stream: Stream, limits: Limits, window_seconds: float, check_files: int, now: float) -> Told:
@@ -43,6 +55,9 @@ def tell(stream: Stream, limits: Limits, window_seconds: float, check_files: int
         window_seconds: how far back its batches are read.
         check_files: of how many files the footer is read.
         now: seconds since 1970.
+
+    Raises:
+        DataError: what it left, or its audit, cannot be read.
     """
     log.info("%s: reading %s", stream.name, stream.checkpoint)
     gaps = _audited(stream)

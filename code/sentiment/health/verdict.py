@@ -8,8 +8,9 @@ from sentiment.health.output import Output
 from sentiment.health.streams import Seen
 from sentiment.serving import layout
 
-HEALTHY, DEGRADED, DOWN = "healthy", "degraded", "down"
-EXIT_CODES = {HEALTHY: 0, DEGRADED: 3, DOWN: 4}
+HEALTHY, DEGRADED, DOWN, UNREADABLE = "healthy", "degraded", "down", "unreadable"
+EXIT_CODES = {HEALTHY: 0, DEGRADED: 3, DOWN: 4, UNREADABLE: 1}
+"""The worst last: of what cannot be read nobody knows how it is."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Verdict:
-    """healthy, degraded or down, and why; no reasons: healthy."""
+    """healthy, degraded, down or unreadable, and why; no reasons: healthy."""
 
     state: str
     reasons: list[str]
