@@ -30,6 +30,7 @@ from mlflow.exceptions import MlflowException
 from sentiment import arguments, flags, jobs, kafka_clients, objects, tracking
 from sentiment.health import streams
 from sentiment.jobs import DataError
+from sentiment.registry import standing
 from sentiment.roles import CHAMPION
 from sentiment.serving import layout
 from sentiment.serving.settings import KAFKA
@@ -38,7 +39,7 @@ TEXTS = ("I love this wonderful day, thank you", "I hate this, so sad and sick",
 PAUSE_SECONDS = 3.0
 SEND_SECONDS = 30
 Scored = dict[str, str]
-"""Version by text."""
+"""Model and version, as `named` gives them, by text."""
 
 
 @dataclass(frozen=True)
@@ -87,18 +88,25 @@ def main(argv: list[str] | None = None) -> None:
 
     def wanted() -> str:
         if args.version:
-            return str(args.version)
+            return named(args.model_name, args.version)
+        found, why = None, ""
         try:
-            return str(client.get_model_version_by_alias(args.model_name, args.model_alias).version)
+            found = standing(client, args.model_name, args.model_alias)
         except MlflowException as error:
-            raise DataError(
-                f"--model-alias {args.model_alias}: want a version of {args.model_name} with it, found none: "
-                f"{tracking.brief(error)}"
-            ) from None
+            why = f": {tracking.brief(error)}"
+        if found is None:
+            wanted = f"want a version of {args.model_name} with it"
+            raise DataError(f"--model-alias {args.model_alias}: {wanted}, found none{why}")
+        return named(args.model_name, found)
 
     brokers = Brokers(args.kafka_bootstrap, args.kafka_output_bootstrap or args.kafka_bootstrap)
-    seconds, version = watch(stream, brokers, wanted, args.timeout)
-    print(f"{len(TEXTS)} messages in, {len(TEXTS)} predictions out after {seconds:.1f} s, by version {version}")
+    seconds, model = watch(stream, brokers, wanted, args.timeout)
+    print(f"{len(TEXTS)} messages in, {len(TEXTS)} predictions out after {seconds:.1f} s, by {model}")
+
+
+def named(model: str, version: object) -> str:
+    """A version of a model, for people."""
+    return f"{model} version {version}"
 
 
 def settings(checkpoint: str) -> dict[str, str]:
@@ -116,7 +124,7 @@ def settings(checkpoint: str) -> dict[str, str]:
 
 
 def watch(stream: dict[str, str], brokers: Brokers, wanted: Callable[[], str], timeout: float) -> tuple[float, str]:
-    """Send until all of one round was scored by the wanted version: the seconds of that round, and the version.
+    """Send until all of one round was scored by what is wanted: the seconds of that round, and model and version.
 
     Raises:
         DataError: no round was, within `timeout` seconds.
@@ -128,18 +136,18 @@ def watch(stream: dict[str, str], brokers: Brokers, wanted: Callable[[], str], t
         collect = predictions(stream, brokers.output, marker)
         began = time.monotonic()
         send(stream, brokers.input, marker, texts)
-        scored: Scored = {}
-        while set(scored) < set(texts):
+        told: Scored = {}
+        while set(told) < set(texts):
             if time.monotonic() > until:
                 raise DataError(
-                    f"want {len(texts)} predictions within {timeout:.0f} s, found {len(scored)}: "
+                    f"want {len(texts)} predictions within {timeout:.0f} s, found {len(told)}: "
                     "the driver's output says what the stream does"
                 )
-            scored |= collect()
-        version, found = wanted(), sorted(set(scored.values()))
-        if found == [version]:
-            return time.monotonic() - began, version
-        line = f"want predictions by version {version}, found them by {', '.join(found)}"
+            told |= collect()
+        model, found = wanted(), sorted(set(told.values()))
+        if found == [model]:
+            return time.monotonic() - began, model
+        line = f"want predictions by {model}, found them by {', '.join(found)}"
         if time.monotonic() + PAUSE_SECONDS > until:
             raise DataError(f"{line}, for {timeout:.0f} s")
         print(f"{line}: the stream looks at its alias every --reload-interval-seconds; sending again", flush=True)
@@ -212,7 +220,7 @@ def from_kafka(bootstrap: str, topic: str, marker: str) -> Callable[[], Scored]:
         except KafkaError as error:
             raise kafka_clients.unreachable(bootstrap, error, flags[0]) from error
         rows = [json.loads(record.value) for record in records if record.value and marker.encode() in record.value]
-        return {row["text"]: row["model_version"] for row in rows}
+        return scored(rows)
 
     return collect
 
@@ -232,17 +240,23 @@ def from_parquet(output: str, marker: str) -> Callable[[], Scored]:
         fresh = found() - known
         known.update(fresh)
         rows = [row for path in fresh for row in read_parquet(path)]
-        return {row["text"]: row["model_version"] for row in rows if marker in (row["text"] or "")}
+        return scored([row for row in rows if marker in (row["text"] or "")])
 
     return collect
 
 
+def scored(rows: list[dict[str, str]]) -> Scored:
+    """What predictions say of who made them."""
+    return {row["text"]: named(row["model_name"], row["model_version"]) for row in rows}
+
+
 def read_parquet(location: str) -> list[dict[str, str]]:
-    """Text and version of each prediction in a file; none when a replayed batch has just taken it away."""
+    """Text, model and version of each prediction in a file; none when a replayed batch has just taken it away."""
     content = objects.read_bytes(location)
     if content is None:
         return []
-    rows: list[dict[str, str]] = pq.read_table(io.BytesIO(content), columns=["text", "model_version"]).to_pylist()
+    columns = ["text", "model_name", "model_version"]
+    rows: list[dict[str, str]] = pq.read_table(io.BytesIO(content), columns=columns).to_pylist()
     return rows
 
 
