@@ -114,14 +114,17 @@ cloud() {
   return "$status"
 }
 
-# The text without the password of the address in it, whatever that holds.
-hide_password() { printf '%s\n' "$1" | sed -e 's#://[^/:@]*:.*@#://***@#' -e 's#://[^/@]*@#://***@#'; }
+# The text without the password of the address in it, whatever that holds, and without secrets of the address's query.
+hide_password() {
+  printf '%s\n' "$1" | sed -E -e 's#://[^/:@]*:.*@#://***@#' -e 's#://[^/@]*@#://***@#' \
+    -e 's#([?&;][A-Za-z_-]*(passw|pwd|token|secret|odbc_connect)[A-Za-z_-]*=)[^&]+#\1***#g'
+}
 
 # Show a command as a shell would take it, without the passwords of addresses.
 show() {
   local word before=''
   for word in "$@"; do
-    case $word in *://*@*) word=$(hide_password "$word") ;; esac
+    case $word in *://*[@?]*) word=$(hide_password "$word") ;; esac
     printf '%s%q' "$before" "$word"
     before=' '
   done

@@ -154,8 +154,10 @@ def test_the_audit_takes_its_arguments(broker: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_shown_job_holds_no_part_of_a_password() -> None:
-    shown = deploy.rendered({"args": ["--mlflow-uri", "http://joe:se@cret@host/x"]})  # pragma: allowlist secret
+    uris = ["http://joe:se@cret@host/x", "http://host/x?token=cret&a=b"]  # pragma: allowlist secret
+    shown = deploy.rendered({"args": ["--mlflow-uri", *uris]})
     assert "http://***@host/x" in shown
+    assert "http://host/x?token=***&a=b" in shown
     assert "cret" not in shown
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -221,6 +222,15 @@ def test_the_link_to_mlflow_holds_no_password(path: str, password: str) -> None:
     env = {"PATH": path, "MLFLOW_TRACKING_URI": f"http://reader:{password}@mlflow.internal:5000/"}
     done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     assert done.stdout == "http://mlflow.internal:5000/#/experiments/1\n"
+
+
+def test_a_command_is_shown_without_the_secrets_of_an_address(path: str) -> None:
+    uris = "http://me:hush@a/b postgresql://c/d?user=me&password=hush&e=f"  # pragma: allowlist secret
+    script = f'NAME=t; . ci-cd/lib.sh; for uri in {shlex.join(uris.split())}; do show "$uri"; done'
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, env={"PATH": path}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.replace("\\", "").split() == ["http://***@a/b", "postgresql://c/d?user=me&password=***&e=f"]
 
 
 def test_the_revision_is_that_of_what_is_staged_as_the_dags_name_it(path: str, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from sentiment.jobs import DataError, without_secrets
         ("to http://joe:secret@a/b and https://c/@d", "to http://a/b and https://c/@d"),  # pragma: allowlist secret
         ("no http://joe:se/c#ret@a:5000 there", "no http://a:5000 there"),  # pragma: allowlist secret
         ("http://[::1", "http://[::1"),
+        ("postgresql://h/d?user=me&password=x", "postgresql://h/d?user=me&password=***"),  # pragma: allowlist secret
+        ("mssql://h?ODBC_CONNECT=PWD%3Dx&a=b, h?a_token=x now", "mssql://h?ODBC_CONNECT=***&a=b, h?a_token=*** now"),
         ("mail joe@example.org", "mail joe@example.org"),
     ],
 )

@@ -16,6 +16,7 @@ from sentiment import signals
 JVM_SECONDS = 0.3
 """How long after an error Spark's JVM has to end, if its end was the reason."""
 
+_QUERY_SECRET = re.compile(r"([?&;][\w-]*(?:passw|pwd|token|secret|odbc_connect)[\w-]*=)[^&\s]+", re.IGNORECASE)
 _TRACE = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*(\S.*)")
 
 
@@ -52,8 +53,11 @@ def raised(text: str) -> str:
 
 
 def without_secrets(uri: str) -> str:
-    """A URI, or a text that holds some, without user names and passwords, whatever these hold but spaces."""
-    return re.sub(r"(?<=://)([^/:@\s]*:\S*|[^/?#\s]*)@", "", uri)
+    """A URI, or a text that holds some, without user names and passwords, whatever these hold but spaces.
+
+    Of the query the values of password, pwd, token, secret, odbc_connect and the like become ***.
+    """
+    return _QUERY_SECRET.sub(r"\1***", re.sub(r"(?<=://)([^/:@\s]*:\S*|[^/?#\s]*)@", "", uri))
 
 
 class _Output(io.FileIO):
