@@ -98,6 +98,20 @@ def test_only_pipelines_of_the_suite_s_own_make_are_taken(spark: SparkSession, f
     assert linear.of(PipelineModel([other, *stages[1:]])) is None
 
 
+def test_of_a_model_of_another_release_it_is_told_that_spark_scores_it(
+    spark: SparkSession, front: list[Transformer], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, *rest = pipeline(spark, front, models.LOGISTIC_REGRESSION).stages
+    other: Any = first.copy()
+    other.setStatement(other.getStatement().replace("concat(words", "concat(reverse(words)"))
+    monkeypatch.setattr(logging.getLogger("sentiment"), "propagate", True)
+    with caplog.at_level(logging.INFO):
+        for version, stages in (("7", [other, *rest]), ("8", [other, *rest[1:]]), ("9", [first, *rest[:-1]])):
+            assert linear.checked(PipelineModel(stages), version, pytest.fail) is None
+    told = "version 7 is scored by Spark's stages, which take longer: another release made it, train again"
+    assert [record.message for record in caplog.records if "version" in record.message] == [told]
+
+
 def test_a_model_whose_sums_differ_from_spark_s_is_scored_by_spark(
     spark: SparkSession, zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

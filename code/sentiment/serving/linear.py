@@ -5,7 +5,7 @@ into a row of a table and back, and are compiled anew in every JVM. The same sum
 take a tenth of the CPU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from sentiment import features, models
+from sentiment.progress import log
 from sentiment.terms import Doubles, Vocabulary
 
 TOLERANCE = 1e-12
@@ -69,17 +70,57 @@ class Linear:
         return np.asarray(margins + self.intercept, float)
 
 
+def checked(pipeline: PipelineModel, version: str, scored: Callable[[], DataFrame]) -> Linear | None:
+    """The same model as numbers; None, and a line in the log, where Spark says something else.
+
+    Args:
+        pipeline: any model.
+        version: its name for the log.
+        scored: gives rows as Spark scores them, as for `agrees`.
+    """
+    numbers = of(pipeline)
+    if not numbers and _is_of_another_release(pipeline):
+        why = "another release made it, train again"
+        log.info("version %s is scored by Spark's stages, which take longer: %s", version, why)
+    if not numbers or agrees(numbers, scored()):
+        return numbers
+    log.warning("version %s is scored by Spark alone: sums in the driver differ from Spark's", version)
+    return None
+
+
 def of(pipeline: PipelineModel) -> Linear | None:
     """The same model as numbers; None for a pipeline of any other make, which Spark itself has to run."""
     stages: list[Any] = list(pipeline.stages)
+    tokens = features.tokens_in(stages[0].getStatement()) if _is_usual(stages) else None
+    if not tokens:
+        return None
+    counting, weighting, tail = stages[1], stages[2], stages[len(_FRONT) : -1]
+    calibrator = (1.0, 0.0)
+    if len(tail) == 2:  # fitted on both margins, of which the first is the second one's opposite
+        negative, positive = tail[1].coefficients.toArray()
+        calibrator = (positive - negative, tail[1].intercept)
+    idf = weighting.idf.toArray()
+    weights = (tail[0].coefficients.toArray(), tail[0].intercept, calibrator)
+    if not all(np.isfinite(each).all() for each in (idf, *weights)):
+        return None
+    return Linear(tokens, Vocabulary(pa.array(counting.vocabulary, pa.string()), idf), *weights)
+
+
+def _is_of_another_release(pipeline: PipelineModel) -> bool:
+    """Whether a model is made of our own stages, and only makes other terms of a text than `features` does now."""
+    stages: list[Any] = list(pipeline.stages)
+    return _is_usual(stages) and features.tokens_in(stages[0].getStatement()) is None
+
+
+def _is_usual(stages: list[Any]) -> bool:
+    """Whether a pipeline is made as `features` and `models` make one for LR and SVC, however it cuts texts."""
     front, tail, last = stages[: len(_FRONT)], stages[len(_FRONT) : -1], stages[-1:]
     if not _are(front, _FRONT) or not any(_are(tail, kinds) for kinds in _TAILS) or not _are(last, (SQLTransformer,)):
-        return None
-    tokenising, counting, weighting, scaling = front
-    tokens = features.tokens_in(tokenising.getStatement())
+        return False
+    _, counting, _, scaling = front
     regression = tail[-1]
     finishing = features.finishing(models.PREDICTION, models.PROBABILITY)
-    usual = (
+    return (
         counting.getInputCol() == features.TERMS
         and all(one.getOutputCol() == other.getInputCol() for one, other in pairwise(front[1:]))
         and tail[0].getFeaturesCol() == scaling.getOutputCol()
@@ -90,17 +131,6 @@ def of(pipeline: PipelineModel) -> Linear | None:
         and regression.getProbabilityCol() == models.PROBABILITY
         and last[0].getStatement() == finishing.getStatement()
     )
-    if not usual or not tokens:
-        return None
-    calibrator = (1.0, 0.0)
-    if len(tail) == 2:  # fitted on both margins, of which the first is the second one's opposite
-        negative, positive = regression.coefficients.toArray()
-        calibrator = (positive - negative, regression.intercept)
-    idf = weighting.idf.toArray()
-    weights = (tail[0].coefficients.toArray(), tail[0].intercept, calibrator)
-    if not all(np.isfinite(each).all() for each in (idf, *weights)):
-        return None
-    return Linear(tokens, Vocabulary(pa.array(counting.vocabulary, pa.string()), idf), *weights)
 
 
 def agrees(model: Linear, scored: DataFrame) -> bool:

@@ -216,14 +216,10 @@ class Copies:
     def _numbers(self, pipeline: PipelineModel, version: str) -> Linear | None:
         """The model as numbers, where there are such and Spark agrees with them; no model is unfit for want of them."""
         try:
-            numbers = linear.of(pipeline)
-            if not numbers or linear.agrees(numbers, _applied(pipeline, _probe_set(self.spark))):
-                return numbers
-            why = "sums in the driver differ from Spark's"
+            return linear.checked(pipeline, version, lambda: _applied(pipeline, _probe_set(self.spark)))
         except Exception as error:  # noqa: BLE001  if the model is to blame, the probe set tells
-            why = java_line(error)
-        log.warning("version %s is scored by Spark alone: %s", version, why)
-        return None
+            log.warning("version %s is scored by Spark alone: %s", version, java_line(error))
+            return None
 
     def drop(self, name: str, version: str) -> None:
         """Remove a copy."""
