@@ -133,6 +133,7 @@ def test_one_that_takes_much_longer_is_kept_out(shelf: Shelf, gate: Gate, monkey
     outcome = gate(shelf.stand("slow"), limits=Limits())
     assert failed(outcome).keys() == {"latency"}
     assert "p95 of 12" in failed(outcome)["latency"]  # measured a second time before it counts
+    assert "a batch of 1,000 rows takes Spark's stages " in failed(outcome)["latency"]
 
 
 def test_a_good_one_goes_live_with_entry_and_card(shelf: Shelf, gate: Gate, script: Any) -> None:

@@ -202,8 +202,8 @@ def _latency(case: Case) -> Verdict:
     slow = {role: comparison.slow_end(seconds) * 1000 for role, seconds in times.items()}
     ratio = slow[CHALLENGER] / slow[CHAMPION]
     reason = (
-        f"a batch of {case.trial.batch_rows:,} rows takes {slow[CHALLENGER]:.0f} ms, the champion {slow[CHAMPION]:.0f} "
-        f"ms (p95 of {len(times[CHALLENGER])}): {ratio:.2f} times as long, want {limit}"
+        f"a batch of {case.trial.batch_rows:,} rows takes Spark's stages {slow[CHALLENGER]:.0f} ms, the champion "
+        f"{slow[CHAMPION]:.0f} ms (p95 of {len(times[CHALLENGER])}): {ratio:.2f} times as long, want {limit}"
     )
     return _verdict("latency", limit, f"{ratio:.2f}", ratio <= case.limits.max_latency_ratio, reason)
 
