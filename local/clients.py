@@ -34,6 +34,9 @@ state_dir = {state}
 MARK = "SENTIMENT_LOCAL_ENV"
 """By this variable ci-cd/lib.sh knows a local shell: which services run makes no difference."""
 
+STORE = "SENTIMENT_LOCAL_GCS"
+"""By this variable services know that the object store runs: STORAGE_EMULATOR_HOST is there in any case."""
+
 # gcloud looks for a cloud's metadata server, whatever it is told; port 1 has nobody listening.
 NO_METADATA = {
     "NO_GCE_CHECK": "true",
@@ -66,10 +69,10 @@ def suite() -> dict[str, str]:
 
 def exports(folder: Path, gcs_port: int, gcs_tls_port: int) -> dict[str, str]:
     """Variables for a shell beside a running object store."""
-    return {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{gcs_port}", **always(folder, gcs_tls_port)}
+    return {STORE: "1", **always(folder, gcs_port, gcs_tls_port)}
 
 
-def always(folder: Path, gcs_tls_port: int) -> dict[str, str]:
+def always(folder: Path, gcs_port: int, gcs_tls_port: int) -> dict[str, str]:
     """Variables for a shell whatever runs, and the two places under `folder` that they name: boto's file and gcloud's.
 
     A local shell must not reach a cloud because a service of its own is missing: what does not run does not answer.
@@ -83,6 +86,7 @@ def always(folder: Path, gcs_tls_port: int) -> dict[str, str]:
         MARK: "1",
         "GOOGLE_CLOUD_PROJECT": project,
         **NO_METADATA,
+        "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{gcs_port}",
         "BOTO_CONFIG": str(boto),
         "CLOUDSDK_CONFIG": str(gcloud),
         "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",

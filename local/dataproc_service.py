@@ -5,6 +5,7 @@ import sys
 import urllib.error
 from collections.abc import Mapping
 
+import clients
 import cluster_service
 import settings
 from services import ROOT, ServiceError, SettingError, open_local
@@ -34,7 +35,7 @@ class Dataproc(Service):
             "--cluster": cluster,
             "--master": spark_master(env.get(cluster_service.VARIABLE, "")),
             "--jars": env.get("SENTIMENT_JARS", ""),
-            "--storage-endpoint": env.get("STORAGE_EMULATOR_HOST", ""),
+            "--storage-endpoint": env["STORAGE_EMULATOR_HOST"] if clients.STORE in env else "",
             "--staging-bucket": settings.text("dataproc", "staging_bucket"),
         }
         command = [sys.executable, "-m", "dataproc", *(part for item in options.items() for part in item)]

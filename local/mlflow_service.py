@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import clients
 import settings
 from services import ServiceError, open_local
 from supervisor import Service
@@ -32,7 +33,7 @@ class Mlflow(Service):
 
     def launch(self, env: Mapping[str, str]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        place = self.place("STORAGE_EMULATOR_HOST" in env)
+        place = self.place(clients.STORE in env)
         self._place.write_text(place, encoding="utf-8")
         port = self.port
         options = {

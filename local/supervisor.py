@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import ClassVar
 
 import settings
-from clients import NO_METADATA
+from clients import NO_METADATA, STORE
 from daemons import Daemon, end, wait_until
 from services import LOCAL, ROOT, ServiceError, SettingError, require_free
 
-# Variables of ours that a user's shell may hold from an earlier `source .local/env`: a service gets today's only.
+# Variables of ours that a user's shell may hold, from an earlier `source .local/env` or for a cloud: a service gets
+# today's only, and so does a shell that sources .local/env.
 STALE = (
+    STORE,
     "STORAGE_EMULATOR_HOST",
     "MLFLOW_TRACKING_URI",
     "KAFKA_BOOTSTRAP",
@@ -285,13 +287,14 @@ def table(services: Sequence[Service]) -> str:
 
 
 def write_env(services: Sequence[Service], common: Exports, path: Path) -> None:
-    """Write lines of `export` that lead other shells to the services that run; sourced twice, they say it once."""
+    """Write lines that lead other shells to the services that run, and to no other; sourced twice, they say it once."""
     lines = [f"# Written by `make up`: `. {_sourced(path)}` in a shell of your own."]
     exports = dict(common())
     for service in services:
         if service.is_running():
             exports |= service.exports()
     lines += [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
+    lines += [f"unset {name}" for name in STALE if name not in exports]
     lines += NO_PROXY_LINES
     for folder in (str(Path(sys.executable).parent), str(path.parent / "bin")):
         tools = shlex.quote(folder)

@@ -30,10 +30,11 @@ OURS = ("bin", "boto", "env", "gcloud", "gcs-install.log", "gsutil", "jars", "se
 
 def common_exports() -> dict[str, str]:
     """What every shell needs, whichever services run: the Python, connector jars, no way out to a cloud."""
+    gcs = Gcs().ports()
     return {
         "PYSPARK_PYTHON": sys.executable,
         "SENTIMENT_JARS": ",".join(jars.connector_jars()),
-        **clients.always(LOCAL, Gcs().ports()["tls_port"]),
+        **clients.always(LOCAL, gcs["port"], gcs["tls_port"]),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
     }

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import clients
 import pytest
@@ -14,6 +15,9 @@ import settings
 import supervisor
 import up
 from buckets import Store
+from dataproc import __main__ as dataproc_server
+from dataproc import lifecycle
+from dataproc_service import Dataproc
 from gcs_service import Gcs
 from kafka_service import Kafka
 from mlflow_service import Mlflow
@@ -95,7 +99,48 @@ def test_a_local_shell_does_not_take_the_settings_of_a_cloud(tmp_path: Path, mon
     local = said(". ./env; ci-cd/delete-cluster.sh --dry-run; echo $CLOUDSDK_AUTH_DISABLE_CREDENTIALS $BOTO_CONFIG")
     assert local.startswith("gcloud --project=sentiment-local --quiet dataproc clusters delete sentiment-cluster ")
     assert local.endswith(f"\ntrue {tmp_path}/boto\n")
-    assert "STORAGE_EMULATOR_HOST" not in (tmp_path / "env").read_text(encoding="utf-8")
+
+
+def test_a_local_shell_leads_away_from_a_cloud_whatever_runs_and_whatever_it_held_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GCS_PORT", "14443")
+    monkeypatch.setattr(up, "LOCAL", tmp_path)
+    supervisor.write_env([], up.common_exports, tmp_path / "env")
+    names = ("STORAGE_EMULATOR_HOST", "MLFLOW_TRACKING_URI", "SENTIMENT_LEDGER", "KAFKA_BOOTSTRAP", clients.STORE)
+    held = {"PATH": os.environ["PATH"], **dict.fromkeys(names, "https://production")}
+    script = f". ./env; echo {' '.join(f'${{{name}-none}}' for name in names)}"
+    done = subprocess.run(["sh", "-euc", script], cwd=tmp_path, env=held, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["http://127.0.0.1:14443", "none", "none", "none", "none"]
+
+
+def test_services_know_an_object_store_that_runs_from_a_place_where_one_would_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow, dataproc, start = Mlflow(tmp_path / "mlflow"), Dataproc(tmp_path / "dataproc"), Mock()
+    for service in (mlflow, dataproc):
+        monkeypatch.setattr(service.daemon, "start", start)
+    without, beside = clients.always(tmp_path, 14443, 14444), clients.exports(tmp_path, 14443, 14444)
+    for env, place, endpoint in (
+        (without, str(tmp_path / "mlflow"), ""),
+        (beside, "gs://sentiment-bucket-mlflow", "http://127.0.0.1:14443"),
+    ):
+        mlflow.launch(env)
+        dataproc.launch(env)
+        commands = [call.args[0] for call in start.call_args_list[-2:]]
+        assert f"{place}/artifacts" in commands[0]
+        assert commands[1][commands[1].index("--storage-endpoint") + 1] == endpoint
+
+
+def test_a_job_of_the_local_dataproc_asks_no_cloud_where_no_object_store_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:14443")
+    words = ["--grpc-port", "1", "--rest-port", "2", "--folder", str(tmp_path)]
+    made = dataproc_server.settings_of(dataproc_server.parse_args(words))
+    assert made.conf["spark.hadoop.fs.gs.storage.root.url"] == "http://127.0.0.1:14443/"
+    assert lifecycle.environment(made)["STORAGE_EMULATOR_HOST"] == "http://127.0.0.1:14443"
+    assert made.storage_endpoint == ""
 
 
 def test_gsutils_configuration_names_no_other_host_and_no_credentials(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Serve the Dataproc v1 API on 127.0.0.1 over gRPC and REST; its jobs are run by spark-submit on this machine."""
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -111,7 +112,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def settings_of(args: argparse.Namespace) -> Settings:
     """The settings that the arguments give."""
-    conf = emulator.settings(args.storage_endpoint) if args.storage_endpoint else {}
+    # Where no store runs drivers get no answer from where it would be, and never one from a cloud.
+    store = args.storage_endpoint or os.environ.get("STORAGE_EMULATOR_HOST", "")
+    conf = emulator.settings(store) if store else {}
     return Settings(
         folder=args.folder.absolute(),
         storage_endpoint=args.storage_endpoint,
