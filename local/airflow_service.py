@@ -6,7 +6,6 @@ import sys
 import urllib.request
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import airflow_home
@@ -27,12 +26,7 @@ class Airflow(Service):
     start_seconds = 600.0
     stop_signal = signal.SIGINT  # SIGTERM would leave its children behind
 
-    def __init__(self, folder: Path | None = None, port: int = 0) -> None:
-        super().__init__(folder, port)
-        self._wanted: dict[str, str] = {}
-
     def launch(self, env: Mapping[str, str]) -> None:
-        self._wanted = local_variables(env)
         airflow_home.write_login(self.folder)
         inherited = {name: value for name, value in env.items() if not name.startswith("AIRFLOW_")}
         command = [sys.executable, "-P", str(airflow_home.FOLDER / "standalone.py")]
@@ -56,9 +50,13 @@ class Airflow(Service):
         return all(parts[part]["status"] == "healthy" for part in PARTS) and min(beats).timestamp() > began
 
     def complete(self) -> None:
-        if self._wanted:  # it was started just now, with these
-            self._write_variables(self._wanted)
         print(f"airflow: log in at {self.address()} as {airflow_home.USER}, password {airflow_home.PASSWORD}")
+
+    def follow(self, known: Mapping[str, str]) -> None:
+        try:
+            self._write_variables(local_variables(known))
+        except OSError as error:
+            raise ServiceError(f"airflow: its Variables could not be written: {error}") from None
 
     def exports(self) -> dict[str, str]:
         # The local port even where no Dataproc server runs: without an endpoint hooks would go to Google.
@@ -80,6 +78,8 @@ class Airflow(Service):
         listed = self._ask("GET", "/api/v2/variables?limit=1000", bearer=bearer)["variables"]
         there = {item["key"]: item["value"] for item in listed}
         ours = {key: value for key, value in wanted.items() if key not in there or there[key] == written.get(key)}
+        if all(there.get(key) == value for key, value in ours.items()):
+            return
         action = {
             "action": "create",
             "action_on_existence": "overwrite",

@@ -85,6 +85,9 @@ class Service(ABC):
     def complete(self) -> None:  # noqa: B027  not every service has a use for it
         """Make what clients look for, once it is healthy; nothing changes when all that is there."""
 
+    def follow(self, known: Mapping[str, str]) -> None:  # noqa: B027  not every service has a use for it
+        """Note where the services are that run now, by their exports; at each `make up`, whichever it started."""
+
     def conclude(self) -> None:  # noqa: B027  not every service has a use for it
         """What is to be saved before it stops. A ServiceError leaves it running."""
 
@@ -188,6 +191,9 @@ def up(services: Sequence[Service], chosen: Sequence[str], common: Exports, env_
     for service in wanted:
         wait_until(service.name, service.daemons, service.is_healthy, service.start_seconds)
         service.complete()
+    for service in services:
+        if service in wanted or service.is_healthy():
+            service.follow(known)
     write_env(services, common, env_file)
     print(table(services))
     print(ADVICE.format(path=_sourced(env_file)))

@@ -7,6 +7,7 @@ import urllib.error
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import airflow_home
 import psutil
@@ -16,7 +17,7 @@ from airflow_run import google_connection
 from airflow_service import Airflow, local_variables
 from daemons import lives
 from dataproc_server import wait_for
-from services import free_port
+from services import ServiceError, free_port
 
 KNOWN = {
     "MLFLOW_TRACKING_URI": "http://127.0.0.1:25000",
@@ -31,6 +32,52 @@ class Others(Airflow):
 
     def launch(self, env: Mapping[str, str]) -> None:
         super().launch({**env, **KNOWN})
+
+    def follow(self, known: Mapping[str, str]) -> None:
+        super().follow({**known, **KNOWN})
+
+
+class Running(supervisor.Service):
+    """A service that is said to run, without a process."""
+
+    runs = True
+
+    def launch(self, env: Mapping[str, str]) -> None:
+        raise AssertionError(env)
+
+    def is_running(self) -> bool:
+        return self.runs
+
+    def is_healthy(self) -> bool:
+        return self.runs
+
+
+class Broker(Running):
+    """A broker of which there is the address alone."""
+
+    name, runs = "kafka", False
+
+    def exports(self) -> dict[str, str]:
+        return {"KAFKA_BOOTSTRAP": "127.0.0.1:25001"}
+
+
+class Database(Running, Airflow):
+    """An Airflow of which there are the Variables alone."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        folder.mkdir()
+        self.held: dict[str, str] = {}
+        self.written = 0
+
+    def _ask(self, method: str, path: str, body: Any = None, bearer: str = "") -> Any:
+        if path == "/auth/token":
+            return {"access_token": "t"}
+        assert bearer
+        if method == "PATCH":
+            self.written += 1
+            self.held |= {each["key"]: each["value"] for each in body["actions"][0]["entities"]}
+        return {"variables": [{"key": k, "value": v} for k, v in self.held.items()], "create": {"errors": []}}
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +125,25 @@ def test_the_variables_are_those_of_the_stack_and_the_user_s_own_stay(service: O
     service._write_variables({**local_variables(KNOWN), "region": "theirs", "kafka_bootstrap_servers": "127.0.0.1:9"})
     found = variables()
     assert (found["region"], found["kafka_bootstrap_servers"]) == ("mine", "127.0.0.1:9")
+
+
+def test_every_up_corrects_the_variables_for_what_runs_then(tmp_path: Path) -> None:
+    broker, airflow = Broker(tmp_path / "kafka"), Database(tmp_path / "airflow")
+    supervisor.up([broker, airflow], ["airflow"], dict, tmp_path / "env")  # it ran, as after Ctrl-C while it started
+    assert airflow.held == local_variables({})
+    broker.runs = True
+    airflow.held["region"] = "mine"
+    for chosen in (["kafka"], ["airflow"]):
+        supervisor.up([broker, airflow], chosen, dict, tmp_path / "env")
+        assert airflow.held == {**local_variables(broker.exports()), "region": "mine"}
+    assert airflow.written == 2
+
+
+def test_an_airflow_that_takes_no_variables_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    airflow = Database(tmp_path / "airflow")
+    monkeypatch.setattr(airflow, "_ask", Mock(side_effect=urllib.error.URLError("gone")))
+    with pytest.raises(ServiceError, match=r"^airflow: its Variables could not be written: <urlopen error gone>$"):
+        airflow.follow({})
 
 
 def test_the_plugin_is_there_and_no_dag_fails_to_import(service: Others) -> None:
