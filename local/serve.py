@@ -26,6 +26,11 @@ from services import (
     run_main,
 )
 
+sys.path.append(str(ROOT / "code"))
+
+from sentiment import tweet_files
+from sentiment.jobs import DataError
+
 FOLDER = LOCAL / "serving"
 REGISTRY = "sqlite:///mlflow.db"
 MODEL = "twitter-sentiment-model-best"
@@ -34,7 +39,7 @@ DRAIN_SECONDS = 120
 HEARTBEAT_SECONDS = 10
 TWEETS_PER_SECOND = 20
 # Where tweets lie, the best first.
-PLACES = [("data_raw/sentiment140", ("*.csv", "*.csv.gz")), ("data_raw/sample", ("*.csv",))]
+PLACES = ("data_raw/sentiment140", "data_raw/sample")
 
 
 def data(root: Path = ROOT) -> Path:
@@ -44,10 +49,11 @@ def data(root: Path = ROOT) -> Path:
         if not Path(given).exists():
             raise SettingError(f"serve: want DATA to name a file or folder of tweets, found nothing at {given}")
         return Path(given)
-    for place, patterns in PLACES:
-        if any(path for pattern in patterns for path in (root / place).glob(pattern)):
+    for place in PLACES:
+        with contextlib.suppress(DataError):
+            tweet_files.find(root / place)  # as the producer does
             return root / place
-    places = " and ".join(place for place, _ in PLACES)
+    places = " and ".join(PLACES)
     raise ServiceError(f"serve: want tweets to send, found none under {places}: run `make run` first, or give DATA")
 
 

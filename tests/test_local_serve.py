@@ -91,6 +91,12 @@ def test_the_tweets_are_data_else_real_ones_else_the_sample(tmp_path: Path, monk
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / name).touch()
         assert serve.data(tmp_path) == tmp_path / place
+    (tmp_path / "data_raw/sentiment140/tweets.csv.gz").unlink()
+    assert serve.data(tmp_path) == tmp_path / "data_raw/sample"
+    deeper = tmp_path / "data_raw/sentiment140/2009"
+    deeper.mkdir()
+    (deeper / "TWEETS.CSV").touch()
+    assert serve.data(tmp_path) == tmp_path / "data_raw/sentiment140"
     monkeypatch.setenv("DATA", str(tmp_path / "nowhere.csv"))
     with pytest.raises(ServiceError, match=r"found nothing at .*nowhere\.csv$"):
         serve.data(tmp_path)
