@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import package
@@ -82,6 +83,14 @@ def test_tweets_that_break_the_contract_are_named_with_their_place(
 ) -> None:
     with pytest.raises(contract.ContractError, match=f"^gs://sentiment-bucket-data/{tmp_path.name}: .*{line}"):
         contract.check(bucket("a.csv", content))
+
+
+def test_a_carriage_return_ends_a_row_as_in_the_training() -> None:
+    content = GOOD.replace("\n", "\r").encode() + b'"0","1","","","u","bad"\r\nhello\rworld\n'
+    blob = SimpleNamespace(name="a.csv", size=len(content), download_as_bytes=lambda **_: content)
+    counted = contract.count(contract._lines(blob))
+    assert (counted["rows"], counted["negative"], counted["positive"], counted["unusable"]) == (5, 2, 1, 2)
+    assert contract.count(["hello\rworld\n"])["unusable"] == 1
 
 
 def test_a_bucket_that_is_not_there_is_named(bucket: Write) -> None:

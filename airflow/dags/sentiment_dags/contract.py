@@ -58,11 +58,18 @@ def count(lines: Iterable[str]) -> Counter[str]:
     for line in lines:
         if not line.strip():
             continue
-        row = next(csv.reader([line]), [])
+        row = _row(line)
         usable = len(row) == len(COLUMNS) and row[0].strip() in TARGETS and row[-1].strip()
         counted["rows"] += 1
         counted[names[row[0].strip()] if usable else "unusable"] += 1
     return counted
+
+
+def _row(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return []
 
 
 def judge(found: dict[str, int], place: str) -> None:
@@ -110,5 +117,5 @@ def _lines(blob: Any) -> list[str]:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    lines = io.StringIO(text.removeprefix("\ufeff"), newline="\n").readlines()
+    lines = io.StringIO(text.removeprefix("\ufeff"), newline=None).readlines()  # as Spark ends them: CR too
     return lines[:-1] if cut else lines
