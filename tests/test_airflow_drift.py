@@ -45,9 +45,10 @@ def test_windows_end_when_the_run_was_due_or_at_the_moment_given(until: str | No
     assert drift.moment({"until": until}, DUE) == moment
 
 
-def test_a_moment_that_is_none_is_named() -> None:
-    with pytest.raises(SettingsError, match=r"^Param until: want a moment like .*, found 'yesterday'$"):
-        drift.moment({"until": "yesterday"}, DUE)
+@pytest.mark.parametrize("until", ["yesterday", "9999-12-31T23:00-05:00"])
+def test_a_moment_that_is_none_is_named(until: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^Param until: want a moment like .*, found '{until}'$"):
+        drift.moment({"until": until}, DUE)
 
 
 def test_each_stream_has_a_job_and_a_report_of_its_own_the_same_in_every_try() -> None:

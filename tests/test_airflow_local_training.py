@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -77,3 +78,51 @@ def test_the_local_training_says_which_tweets_it_wants(tmp_path: Path) -> None:
         on_this_machine.training_data("", tmp_path)
     (real / "tweets.csv").write_text(GOOD, encoding="utf-8")
     assert on_this_machine.training_data("", tmp_path) == str(real)
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        ("TWEETS.CSV", True),
+        ("2009/tweets.Csv.gz", True),
+        ("2009/sample_10.csv", True),
+        ("linked", True),
+        ("_half.csv", False),
+        (".hidden/tweets.csv", False),
+        ("circle", False),
+    ],
+)
+def test_the_local_training_finds_the_files_that_its_jobs_read(tmp_path: Path, file: str, found: bool) -> None:
+    real, sample = tmp_path / "data_raw" / "sentiment140", tmp_path / "data_raw" / "sample"
+    (real / file).parent.mkdir(parents=True)
+    for place in (sample, tmp_path / "elsewhere"):
+        place.mkdir()
+        (place / "tweets.csv").touch()
+    if "." in file:
+        (real / file).touch()
+    else:
+        (real / file).symlink_to({"linked": tmp_path / "elsewhere", "circle": real}[file])
+    assert on_this_machine.training_data("", tmp_path) == str(real if found else sample)
+
+
+def test_the_local_training_names_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+    with pytest.raises(SettingsError, match=r"^Param folder: want a folder .*, found .*/a\.csv: File exists$"):
+        local_training.plan({"folder": str(tmp_path / "a.csv")})
+
+
+def test_the_local_training_asks_the_script_whether_it_takes_the_model_s_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").touch()
+    refused = Mock(side_effect=SettingsError("no such name"))
+    monkeypatch.setattr(local_training, "check_arguments", refused)
+    params = {"data": str(tmp_path / "a.csv"), "folder": str(tmp_path), "training_args": [], "gate_args": []}
+    with pytest.raises(SettingsError, match=r"^no such name$"):
+        local_training.plan({**params, "model_name": "a?b"})
+    asked, script, words = refused.call_args.args
+    assert (asked, script, words[-2:]) == (
+        "Params model_name and training_args",
+        "train_and_log.py",
+        ["--registered-model-name", "a?b"],
+    )

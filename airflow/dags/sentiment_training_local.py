@@ -28,8 +28,8 @@ PARAMS = {
     "model_name": Param(
         "twitter-sentiment-model",
         type="string",
-        pattern="^[^/:'\"]+$",
-        description="prefix of the models in the registry, without / : ' and \"",
+        pattern="^[^/:?'\"]+$",
+        description="prefix of the models in the registry, without / : ? ' and \"",
     ),
     "training_args": Param([], type="array", description="more arguments for code/train_and_log.py, a list"),
     "gate_args": Param([], type="array", description="more arguments for ci-cd/promote-model.py, a list"),

@@ -24,11 +24,11 @@ def moment(params: Mapping[str, Any], run_after: datetime) -> str:
     given = as_text(params.get("until"))
     try:
         found = datetime.fromisoformat(given) if given else run_after
-    except ValueError:
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise SettingsError(
             f"Param until: want a moment like 2026-11-21T08:30:00Z or a date, found {given!r}"
         ) from None
-    found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     return found.replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sentiment_dags import models
 from sentiment_dags.on_this_machine import CHECKOUT, check_arguments, run, training_data
 from sentiment_dags.training import chosen
+from sentiment_dags.variables import SettingsError
 
 TRAINING, GATE = "train_and_log.py", "promote-model.py"
 
@@ -19,7 +20,10 @@ def plan(params: Mapping[str, Any]) -> dict[str, Any]:
         data, clean, splits, output, mlflow_uri, folder (MLflow's files lie there), model, training_args, gate_args.
     """
     base = CHECKOUT / (params["folder"] or "")
-    base.mkdir(parents=True, exist_ok=True)
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"Param folder: want a folder that can be made, found {base}: {error.strerror}") from None
     planned = {
         "data": training_data(str(params["data"] or "")),
         "clean": str(base / "data_clean"),
@@ -31,8 +35,7 @@ def plan(params: Mapping[str, Any]) -> dict[str, Any]:
         "training_args": [str(word) for word in params["training_args"]],
         "gate_args": [str(word) for word in params["gate_args"]],
     }
-    if planned["training_args"]:
-        check_arguments("Param training_args", TRAINING, _training(planned))
+    check_arguments("Params model_name and training_args", TRAINING, _training(planned))
     if planned["gate_args"]:
         check_arguments("Param gate_args", GATE, _gate(planned, "1"))
     return planned
