@@ -66,7 +66,7 @@ test: ## Run the tests, in three processes (ARGS="-k name", ARGS="-n 0 --pdb", .
 	@local/setup.sh dev
 	.venv/bin/python -m pytest -n 3 $(ARGS)
 
-check: ## Style, types, shell scripts, the workflow, and whether docs/commands.md and docs/performance.md are up to date
+check: ## Style, types, shell scripts, the workflow, and whether the written pages of docs/ are up to date
 	@local/setup.sh dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -74,6 +74,7 @@ check: ## Style, types, shell scripts, the workflow, and whether docs/commands.m
 	.venv/bin/shellcheck -x .ci/run $$(find . -path './.*' -prune -o -path ./env -prune -o -name '*.sh' -print)
 	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv/bin/python ci-cd/document_commands.py --check
+	.venv/bin/python ci-cd/document_variables.py --check
 	.venv/bin/python benchmarks/performance_page.py --check
 
 security: ## Secrets, bandit's rules, known vulnerabilities (wants the network, or ARGS=--offline), SBOM in dist/
@@ -112,9 +113,10 @@ package: ## Write dist/sentiment.zip and one self-contained dist/<script>.py per
 	@local/setup.sh
 	.venv/bin/python ci-cd/package.py $(ARGS)
 
-docs: ## Write docs/commands.md from the scripts' own --help
+docs: ## Write docs/commands.md from the scripts' own --help, and the DAGs' Variables into docs/operate.md
 	@local/setup.sh
 	.venv/bin/python ci-cd/document_commands.py
+	.venv/bin/python ci-cd/document_variables.py
 
 lock: ## Compile requirements*.txt from requirements*.in (ARGS=--upgrade for newer versions)
 	@local/lock.sh $(ARGS)

@@ -31,6 +31,13 @@ def test_a_page_out_of_date_is_told_in_one_line_that_names_the_fix(
         document_commands.main(["--check"])
 
 
+def test_make_docs_writes_every_page_that_make_check_compares() -> None:
+    targets = dict(re.findall(r"^(docs|check):.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for script in ("document_commands.py", "document_variables.py"):
+        assert f"ci-cd/{script}\n" in targets["docs"]
+        assert f"ci-cd/{script} --check\n" in targets["check"]
+
+
 def test_the_page_holds_what_help_prints() -> None:
     command = [sys.executable, document_commands.__file__, "--help"]
     done = subprocess.run(command, env={"COLUMNS": "100"}, capture_output=True, text=True, check=True)
