@@ -1,5 +1,5 @@
 # Sourced by the scripts beside it: takes no argument but --help, goes to the checkout, sets home to Airflow's. pid_file
-# is where the process is noted that start_services.sh has started; airflow.pid there is that of `make up`.
+# is where the process is noted, with its address, that start_services.sh has started; airflow.pid there is that of `make up`.
 # shellcheck shell=bash
 unset CDPATH
 script=${0##*/}
@@ -10,6 +10,7 @@ case ${1:-} in
   *) echo "$script: want no arguments or --help, found $1" >&2; exit 2 ;;
 esac
 home=${AIRFLOW_HOME:-}
+case $home in '' | /*) ;; *) home=$PWD/$home ;; esac
 case $0 in */*) cd "${0%/*}/.." || exit ;; *) cd .. || exit ;; esac
 home=${home:-$PWD/.airflow}
 # shellcheck disable=SC2034

@@ -16,17 +16,20 @@ fi
 . "$home/env"
 log=$home/airflow.log
 
-if [ -f "$pid_file" ] && is_airflow "$(cat "$pid_file")"; then
-  echo "start_services: it runs already, at $AIRFLOW__API__BASE_URL"
-  exit 0
-fi
-# Whoever answers on this port from here on is the Airflow that is started now.
-PYTHONPATH=local .venv/bin/python -c '
+pid='' address=''
+if [ -f "$pid_file" ]; then read -r pid address <"$pid_file" || true; fi
+if [ -n "$pid" ] && is_airflow "$pid"; then
+  ran=1 address=${address:-$AIRFLOW__API__BASE_URL}
+else
+  # Whoever answers on this port from here on is the Airflow that is started now.
+  PYTHONPATH=local .venv/bin/python -c '
 import sys, services
 services.run_main(lambda: services.require_free(int(sys.argv[1]), *sys.argv[2:]))
 ' "$AIRFLOW__API__PORT" start_services 'AIRFLOW_PORT for airflow/setup_local.sh'
-.venv/bin/python -P airflow/standalone.py >"$log" 2>&1 </dev/null &
-echo $! >"$pid_file"
+  .venv/bin/python -P airflow/standalone.py >"$log" 2>&1 </dev/null &
+  ran='' pid=$! address=$AIRFLOW__API__BASE_URL
+  echo "$pid $address" >"$pid_file"
+fi
 
 began=$SECONDS
 until .venv/bin/python -c '
@@ -34,8 +37,8 @@ import json, sys, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 parts = json.load(opener.open(sys.argv[1] + "/api/v2/monitor/health", timeout=10)).values()
 sys.exit(any((part or {}).get("status") != "healthy" for part in parts))
-' "$AIRFLOW__API__BASE_URL" 2>/dev/null; do
-  if ! kill -0 "$(cat "$pid_file")" 2>/dev/null; then
+' "$address" 2>/dev/null; do
+  if ! kill -0 "$pid" 2>/dev/null; then
     tail -n 15 "$log" >&2
     echo "start_services: it ended while it started; all it said is in $log" >&2
     rm -f "$pid_file"
@@ -47,5 +50,12 @@ sys.exit(any((part or {}).get("status") != "healthy" for part in parts))
   fi
   sleep 2
 done
-echo "start_services: $AIRFLOW__API__BASE_URL answers after $((SECONDS - began)) s"
+if [ -n "$ran" ]; then
+  echo "start_services: it runs already, at $address"
+  if [ "$address" != "$AIRFLOW__API__BASE_URL" ]; then
+    echo "start_services: $AIRFLOW__API__BASE_URL counts after airflow/stop_services.sh"
+  fi
+  exit 0
+fi
+echo "start_services: $address answers after $((SECONDS - began)) s"
 echo "start_services: log in as admin, password admin (or what $home/passwords.json has)"

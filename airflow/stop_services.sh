@@ -12,7 +12,7 @@ if [ ! -f "$pid_file" ]; then
   echo "stop_services: nothing was started in $home"
   exit 0
 fi
-pid=$(cat "$pid_file")
+read -r pid _ <"$pid_file" || true
 if ! is_airflow "$pid"; then
   rm -f "$pid_file"
   echo 'stop_services: it had ended already'

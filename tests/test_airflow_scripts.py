@@ -1,11 +1,14 @@
 """The scripts of airflow/ say what they do and what they want; nothing is started."""
 
+import http.server
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import airflow_home
@@ -94,6 +97,45 @@ def test_a_port_that_another_program_has_is_told_and_nothing_starts(tmp_path: Pa
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith(f"start_services: want port {port} on 127.0.0.1, but another program has it")
     assert ended.stderr.endswith("or set AIRFLOW_PORT for airflow/setup_local.sh to a free port\n")
+
+
+class Slow(http.server.BaseHTTPRequestHandler):
+    """An Airflow whose parts are healthy when it is asked for the second time."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        Slow.asked += 1
+        status = "healthy" if Slow.asked > 1 else "unhealthy"
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"scheduler": {"status": status}}).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_a_second_start_waits_for_the_airflow_that_was_started_where_that_listens(tmp_path: Path) -> None:
+    airflow_home.write_shell(tmp_path, 8099)  # given to setup_local.sh since
+    sleeping = [sys.executable, "-c", "import time; time.sleep(60)", "airflow/standalone.py"]
+    with http.server.HTTPServer(("127.0.0.1", 0), Slow) as server, subprocess.Popen(sleeping) as process:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        (tmp_path / PID).write_text(f"{process.pid} {address}\n", encoding="utf-8")
+        ended = run("start_services.sh", AIRFLOW_HOME=str(tmp_path), START_SECONDS="20")
+        process.kill()
+        server.shutdown()
+    assert (ended.returncode, ended.stderr, Slow.asked) == (0, "", 2)
+    assert ended.stdout == (
+        f"start_services: it runs already, at {address}\n"
+        "start_services: http://127.0.0.1:8099 counts after airflow/stop_services.sh\n"
+    )
+
+
+def test_a_relative_home_counts_from_the_caller(tmp_path: Path) -> None:
+    command, env = [str(ROOT / "airflow" / "stop_services.sh")], {**os.environ, "AIRFLOW_HOME": "home"}
+    ended = subprocess.run(command, env=env, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert ended.stdout == f"stop_services: nothing was started in {tmp_path}/home\n"
 
 
 def test_sigint_counts_while_airflow_is_still_loading(tmp_path: Path) -> None:
