@@ -116,9 +116,14 @@ class Slow(http.server.BaseHTTPRequestHandler):
 
 
 def test_a_second_start_waits_for_the_airflow_that_was_started_where_that_listens(tmp_path: Path) -> None:
-    airflow_home.write_shell(tmp_path, 8099)  # given to setup_local.sh since
     sleeping = [sys.executable, "-c", "import time; time.sleep(60)", "airflow/standalone.py"]
-    with http.server.HTTPServer(("127.0.0.1", 0), Slow) as server, subprocess.Popen(sleeping) as process:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as other,  # held, so that nothing can be started there
+        http.server.HTTPServer(("127.0.0.1", 0), Slow) as server,
+        subprocess.Popen(sleeping) as process,
+    ):
+        new_port = other.getsockname()[1]
+        airflow_home.write_shell(tmp_path, new_port)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
         (tmp_path / PID).write_text(f"{process.pid} {address}\n", encoding="utf-8")
@@ -128,7 +133,7 @@ def test_a_second_start_waits_for_the_airflow_that_was_started_where_that_listen
     assert (ended.returncode, ended.stderr, Slow.asked) == (0, "", 2)
     assert ended.stdout == (
         f"start_services: it runs already, at {address}\n"
-        "start_services: http://127.0.0.1:8099 counts after airflow/stop_services.sh\n"
+        f"start_services: http://127.0.0.1:{new_port} counts after airflow/stop_services.sh\n"
     )
 
 
