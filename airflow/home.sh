@@ -18,5 +18,5 @@ pid_file=$home/standalone.pid
 
 # Whether a process is the noted one still: another may have its number, after a restart of the machine, say.
 is_airflow() { # pid
-  case $(ps -o args= -p "$1" 2>/dev/null) in *airflow/standalone.py*) ;; *) return 1 ;; esac
+  case $(ps -ww -o args= -p "$1" 2>/dev/null) in *airflow/standalone.py*) ;; *) return 1 ;; esac
 }

@@ -32,7 +32,8 @@ time.sleep(100)
 
 def run(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [str(ROOT / "airflow" / script), *arguments]
-    return subprocess.run(command, env={**os.environ, **variables}, check=False, capture_output=True, text=True)
+    env = {**os.environ, "COLUMNS": "80", **variables}  # of a narrow terminal: a checkout may lie deep
+    return subprocess.run(command, env=env, check=False, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -54,7 +54,7 @@ def test_each_word_of_opinion_is_a_token(spark: SparkSession) -> None:
     assert tokens(frame) == [[word] for word in words]
 
 
-def test_a_word_of_opinion_weighs_more_also_when_negated_and_a_pair_with_one_half_as_much_more() -> None:
+def test_a_word_of_opinion_counts_for_more_also_when_negated_and_a_pair_with_one_half_as_much_more() -> None:
     terms = ["good", "~good", "day", "good day", "my ~sad", "the day", "goodly", ":(", text.LINK]
     word, pair = opinion.WORD, opinion.PAIR
     assert opinion.emphasis(terms).tolist() == [word, word, 1, pair, pair, 1, 1, word, 1]
