@@ -21,7 +21,8 @@ cloud() {
 """
 DRAIN = "running=old; drain_running"
 SUBMIT = "submit_stream; wait_until_healthy"
-HANGS = "submit() { echo submits; sleep 60; }"
+# The child says it: a signal between bash's own word and the start of a child would find bash alone, and wait for it.
+HANGS = "submit() { sh -c 'echo submits; exec sleep 60'; }"
 TOLD = "t: stream s was told to end and nothing was submitted; the same command again starts it"
 UNSURE = "t: job serving-s-0-1 may be submitted or not; the same command again waits for it or submits it"
 GOES_ON = "t: job serving-s-0-1 goes on; to end it: gcloud dataproc jobs kill serving-s-0-1 --region=r"
