@@ -127,9 +127,8 @@ def main(argv: list[str] | None = None) -> None:
     total = sum(minutes(section, args) for section in waiting)
     print(f"{len(waiting)} sections, about {total:.0f} minutes; figures: {path}", flush=True)
     began = time.monotonic()
-    model = path.with_name(
-        f"{path.stem}-{revision()}.model"
-    )  # what another revision trained, this one may serve otherwise
+    # What another revision trained, this one may serve otherwise.
+    model = path.with_name(f"{path.stem}-{revision()}.model")
     for number, section in enumerate(waiting, 1):
         left = sum(minutes(later, args) for later in waiting[number - 1 :])
         passed = (time.monotonic() - began) / 60

@@ -29,16 +29,21 @@ goes](profiles.md) says what profiles show of the misses.
 
 def done(kept: dict[str, Any]) -> Sections:
     """Figures of the sections that were done whole, by name."""
+    return {name: entry["figures"] for name, entry in whole(kept).items()}
+
+
+def whole(kept: dict[str, Any]) -> dict[str, Any]:
+    """The sections that were done, and not in their short form, by name: figures, moment, revision and load."""
     entries = kept["sections"].items()
-    return {name: entry["figures"] for name, entry in entries if entry["outcome"] == DONE and not entry["short"]}
+    return {name: entry for name, entry in entries if entry["outcome"] == DONE and not entry["short"]}
 
 
 def taken(kept: dict[str, Any], names: tuple[str, ...]) -> str:
     """When, at which revision, beside which load and on which other machine sections were measured, in one line."""
-    said, usual = [], kept["machine"].get("cpu")
+    said, usual, entries = [], kept["machine"].get("cpu"), whole(kept)
     for name in names:
-        entry = kept["sections"].get(name)
-        if entry is None or entry["outcome"] != DONE or entry["short"]:
+        entry = entries.get(name)
+        if entry is None:
             said.append(f"{name}: not run")
         else:
             moment = entry["began"][:16].replace("T", " ")
@@ -108,10 +113,8 @@ def publish(results: Path) -> None:
     """Make the page from a run's figures; what the run did not measure stays as benchmarks/published.json has it."""
     kept = json.loads(results.read_text(encoding="utf-8"))
     if results.resolve() != PUBLISHED:
-        entries = kept["sections"].items()
-        measured = {name: entry for name, entry in entries if entry["outcome"] == DONE and not entry["short"]}
         before = json.loads(PUBLISHED.read_text(encoding="utf-8"))["sections"] if PUBLISHED.is_file() else {}
-        kept["sections"] = before | measured
+        kept["sections"] = before | whole(kept)
         PUBLISHED.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     text = page(kept)
     images = {name: pictures.svg(picture) for name, picture in drawn(done(kept)).items()}

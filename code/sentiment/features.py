@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial, reduce
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -125,12 +126,13 @@ def build(
     rows = _in_order(_together(divided), partitions)
     tokenised = _tokenised(rows, folds, salt, for_trees).persist(level)
     frequencies = vocabulary(tokenised.where(F.col("split") == "train").select(TOKENS), num_features, partitions)
-    weights = _weights(frequencies, train_rows)
-    known = Vocabulary(pa.array(frequencies, pa.string()), weights)
+    vectorising = vectorisers(rows.sparkSession, frequencies, train_rows)
+    weighting: Any = vectorising[1]
+    known = Vocabulary(pa.array(frequencies, pa.string()), weighting.idf.toArray())
     table = _vectorised(tokenised, known, for_trees).persist(level)
     table.count()
     tokenised.unpersist()
-    return FeatureTable(table, vectorisers(rows.sparkSession, frequencies, train_rows), train_rows)
+    return FeatureTable(table, vectorising, train_rows)
 
 
 def drawn(draw: str, parts: int) -> Column:
