@@ -31,6 +31,32 @@ def test_the_local_training_names_arguments_that_a_script_does_not_take(tmp_path
         local_training.plan({**params, **good, "gate_args": ["--min-accuracy", "high"]})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("data", "gs://b/tweets.csv", "gs://b/tweets.csv"),
+        ("folder", "hdfs://namenode/runs", "hdfs://namenode/runs"),
+        ("training_args", ["--models", "gbt", "--ledger", "gs://b/ledger"], "gs://b/ledger"),
+        ("training_args", ["--ledger=GS:/b"], "--ledger=GS:/b"),
+        ("gate_args", ["--ledger=s3a://me:hush@b/l"], "--ledger=s3a://***@b/l"),  # pragma: allowlist secret
+    ],
+)
+def test_no_param_leads_the_local_training_into_a_cloud(tmp_path: Path, name: str, value: object, found: str) -> None:
+    (tmp_path / "a.csv").touch()
+    params = {"data": str(tmp_path / "a.csv"), "folder": str(tmp_path), "model_name": "m"}
+    asked = params | {"training_args": [], "gate_args": []} | {name: value}
+    with pytest.raises(SettingsError) as told:
+        local_training.plan(asked)
+    assert str(told.value) == f"Param {name}: want paths of this machine, found {found}: this training uses no cloud"
+
+
+def test_the_registry_of_the_local_training_is_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+    params = {"data": str(tmp_path / "a.csv"), "folder": str(tmp_path), "model_name": "m", "gate_args": []}
+    with pytest.raises(SettingsError, match=r"^Params .* training_args: .* want --mlflow-uri once, found it twice"):
+        local_training.plan({**params, "training_args": ["--mlflow-uri", "databricks"]})
+
+
 def test_a_script_that_fails_is_told_by_its_own_last_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     words = ["--input", str(tmp_path / "none"), "--output", str(tmp_path / "out"), "--max-rejected", "2"]

@@ -2,7 +2,7 @@
 
 The chain of `make run`, task by task, with the tweets of `data_raw/`: clean, divide, train, check that the registry
 holds what was trained, let the gate decide. It wants the Java that Spark runs on and no cloud at all: it reads no
-Variable and no connection but those for notices.
+Variable and no connection but those for notices, and refuses a Param with `gs://` or another URL in it.
 
 **Rerun** whenever you like: every step replaces what it wrote; a training registers new versions.
 

@@ -1,6 +1,7 @@
 """The steps of the training on this machine: each is a script of the checkout."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,19 @@ from sentiment_dags.training import chosen
 from sentiment_dags.variables import SettingsError
 
 TRAINING, GATE = "train_and_log.py", "promote-model.py"
+URL = re.compile(r"(?:^|=)[a-z][a-z0-9+.-]*:/", re.IGNORECASE)
+"""How a word of a Param leads off this machine, as in gs://bucket or --ledger=gs://bucket."""
 
 
 def plan(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the run reads and writes; SettingsError: there is nothing to read, or a script does not take its arguments.
+    """Where the run reads and writes.
+
+    SettingsError: there is nothing to read, a script does not take its arguments, or one of them leads into a cloud.
 
     Returns:
         data, clean, splits, output, mlflow_uri, folder (MLflow's files lie there), model, training_args, gate_args.
     """
+    _check_stays_here(params)
     base = CHECKOUT / (params["folder"] or "")
     try:
         base.mkdir(parents=True, exist_ok=True)
@@ -39,6 +45,21 @@ def plan(params: Mapping[str, Any]) -> dict[str, Any]:
     if planned["gate_args"]:
         check_arguments("Param gate_args", GATE, _gate(planned, "1"))
     return planned
+
+
+def _check_stays_here(params: Mapping[str, Any]) -> None:
+    """The scripts run without a stack's own object store: to them gs:// is Google's, with any credentials found here.
+
+    The registry is no Param: `plan` sets --mlflow-uri, and check_arguments refuses a second one.
+    """
+    for name in ("data", "folder", "training_args", "gate_args"):
+        value = params.get(name) or []
+        for word in value if isinstance(value, list) else [value]:
+            if URL.search(str(word)):
+                raise SettingsError(
+                    f"Param {name}: want paths of this machine, found {models.without_password(str(word))}: "
+                    "this training uses no cloud"
+                )
 
 
 def preprocess(plan: Mapping[str, Any]) -> None:

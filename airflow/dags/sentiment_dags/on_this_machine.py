@@ -20,7 +20,7 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 TAIL = 25
 HIDDEN = (".", "_")
 CLOUD = ("STORAGE_EMULATOR_HOST", "SENTIMENT_LEDGER", "MLFLOW_TRACKING_URI")
-"""Settings of a stack that this DAG does without."""
+"""Settings of a stack that this DAG does without: its plan lets no gs:// through to the scripts."""
 
 REFUSED, CHECK_SECONDS = 2, 60.0
 WATCH = 'read -r nothing; kill -s KILL -- "-$1"'
