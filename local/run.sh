@@ -38,20 +38,13 @@ step() { # what it is, script, arguments
   .venv/bin/python "$@" || exit
 }
 
-has_training_data() { # what raw_tweets.find_files finds there
-  local folder=data_raw/sentiment140 found
-  [ -d "$folder" ] || return 1
-  found=$(find -L "$folder" -name '[._]*' -prune -o -type f \( -iname '*.csv' -o -iname '*.csv.gz' \) \
-    ! -regex '.*/sentiment140/sample_[^/]*' -print)
-  [ -n "$found" ]
-}
-
 if [ -n "$data" ]; then
   echo "run: training on $data"
-elif has_training_data; then
-  data=data_raw/sentiment140
-  echo "run: training on the files under $data/"
 else
+  data=$(.venv/bin/python code/sentiment/raw_files.py data_raw/sentiment140)
+  [ -z "$data" ] || echo "run: training on the files under $data/"
+fi
+if [ -z "$data" ]; then
   echo "run: there is no DATA and no CSV file under data_raw/sentiment140/, so this run generates its own sample."
   step 'Sample of 20000 tweets' code/sample_tweets.py --rows 20000 --output data_raw/sample/
   data=data_raw/sample

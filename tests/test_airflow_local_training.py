@@ -106,31 +106,6 @@ def test_the_local_training_says_which_tweets_it_wants(tmp_path: Path) -> None:
     assert on_this_machine.training_data("", tmp_path) == str(real)
 
 
-@pytest.mark.parametrize(
-    ("file", "found"),
-    [
-        ("TWEETS.CSV", True),
-        ("2009/tweets.Csv.gz", True),
-        ("2009/sample_10.csv", True),
-        ("linked", True),
-        ("_half.csv", False),
-        (".hidden/tweets.csv", False),
-        ("circle", False),
-    ],
-)
-def test_the_local_training_finds_the_files_that_its_jobs_read(tmp_path: Path, file: str, found: bool) -> None:
-    real, sample = tmp_path / "data_raw" / "sentiment140", tmp_path / "data_raw" / "sample"
-    (real / file).parent.mkdir(parents=True)
-    for place in (sample, tmp_path / "elsewhere"):
-        place.mkdir()
-        (place / "tweets.csv").touch()
-    if "." in file:
-        (real / file).touch()
-    else:
-        (real / file).symlink_to({"linked": tmp_path / "elsewhere", "circle": real}[file])
-    assert on_this_machine.training_data("", tmp_path) == str(real if found else sample)
-
-
 def test_the_local_training_names_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "a.csv").touch()
     with pytest.raises(SettingsError, match=r"^Param folder: want a folder .*, found .*/a\.csv: File exists$"):

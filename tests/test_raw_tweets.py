@@ -10,8 +10,9 @@ import pytest
 from conftest import WriteTweets
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
+from sentiment_dags import contract
 
-from sentiment import raw_tweets
+from sentiment import raw_files, raw_tweets
 from sentiment.jobs import DataError
 
 pytestmark = pytest.mark.spark
@@ -94,21 +95,49 @@ def test_a_row_without_id_gets_one_that_depends_on_its_text_alone(
     assert first["no id"].startswith("t")
 
 
-def test_every_csv_below_a_folder_is_read_but_no_sample_among_real_tweets(
-    spark: SparkSession, write_tweets: WriteTweets, tmp_path: Path
-) -> None:
-    for name in (
-        "sentiment140/a.csv",
-        "sentiment140/sample_100.csv",
-        "sample/sample_200.csv",
-        "x/y/z.CSV",
-        "notes.txt",
-    ):
-        write_tweets([("0", "x")], name)
+FILES = {
+    "a.csv": True,
+    "b.csv.bak": False,
+    "notes.txt": False,
+    "sample/sample_200.csv": True,
+    "sentiment140/a.csv": True,
+    "sentiment140/sample_100.csv": False,
+    "sentiment140/sample_2009/a.csv": True,
+    "sentiment140/x/sample_1.csv": True,
+    "x/.hidden/a.csv": False,
+    "x/_half.csv": False,
+    "x/y/z.CSV": True,
+    "x/y/z.Csv.gz": True,
+}
+"""Files below a folder, and whether a training reads them."""
+
+
+def test_every_csv_below_a_folder_is_read_but_no_sample_among_real_tweets(spark: SparkSession, tmp_path: Path) -> None:
+    for name in FILES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(gzip.compress(MANY) if name.endswith(".gz") else MANY)
     found = [
         file.removeprefix(tmp_path.as_uri().replace("///", "/")) for file in raw_tweets.find_files(spark, str(tmp_path))
     ]
-    assert found == ["/sample/sample_200.csv", "/sentiment140/a.csv", "/x/y/z.CSV"]
+    wanted = [name for name, is_read in FILES.items() if is_read]
+    assert found == [f"/{name}" for name in wanted]
+    assert [name for name in FILES if contract.is_read(f"_raw/{name}", "_raw")] == wanted
+    for number, (name, is_read) in enumerate(FILES.items()):
+        file = tmp_path / "alone" / str(number) / name
+        file.parent.mkdir(parents=True)
+        file.touch()
+        assert raw_files.has_tweets(tmp_path / "alone" / str(number)) == is_read, name
+
+
+def test_tweets_are_looked_for_behind_links_and_no_circle_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.csv").touch()
+    (tmp_path / "real" / "folder.csv").mkdir(parents=True)
+    (tmp_path / "real" / "back").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "gone.csv").symlink_to("nowhere")
+    assert not raw_files.has_tweets(tmp_path / "real")
+    (tmp_path / "real" / "there").symlink_to(tmp_path / "elsewhere")
+    assert raw_files.has_tweets(tmp_path / "real")
 
 
 def test_generated_files_among_those_that_are_read_are_told() -> None:

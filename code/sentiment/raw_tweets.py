@@ -6,12 +6,11 @@ import re
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import hadoop, storage
+from sentiment import hadoop, raw_files, storage
 from sentiment.jobs import DataError
 from sentiment.text import readable
 
 COLUMNS = ["target", "id", "date", "flag", "user", "text"]
-SUFFIXES = (".csv", ".csv.gz")
 NEGATIVE, NEUTRAL, POSITIVE = "0", "2", "4"
 MOST_COLUMNS = 20_480
 """Of a line; with more Spark's reader of CSV fails, whatever its mode."""
@@ -42,20 +41,16 @@ _HIGH = "[\x80-\xff]"
 
 
 def find_files(spark: SparkSession, location: str) -> list[str]:
-    """The raw CSV files at `location`: that file itself, whatever its name, or every .csv and .csv.gz below a folder.
-
-    A generated sample dropped among real tweets (sentiment140/sample_*) is input for a stream, never for training,
-    unless it is asked for by its own name.
-    """
+    """The raw CSV files at `location`: that file itself, whatever its name, or all below a folder, see raw_files."""
     files = storage.list_files(spark, location)
     if not files:
         raise DataError(f"--input {location}: want a CSV file or a folder that holds one, found nothing")
     if storage.is_file(spark, location):
-        if files[0].rpartition("/")[2].startswith((".", "_")):
+        if files[0].rpartition("/")[2].startswith(raw_files.HIDDEN):
             raise DataError(f"--input {location}: want a name without leading . or _, which Spark takes for hidden")
     else:
-        named = [file for file in files if file.lower().endswith(SUFFIXES)]
-        files = [file for file in named if not re.search(r"/sentiment140/sample_[^/]*$", file)]
+        named = [file for file in files if raw_files.is_csv(file)]
+        files = [file for file in named if not raw_files.is_stray(file)]
         if named and not files:
             raise DataError(
                 f"--input {location}: want real tweets in sentiment140/, found only sample_*, "

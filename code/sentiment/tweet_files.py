@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sentiment import raw_files
 from sentiment.jobs import DataError
 
-SUFFIXES = (".csv", ".csv.gz", ".json", ".json.gz", ".jsonl", ".jsonl.gz")
+SUFFIXES = (*raw_files.SUFFIXES, ".json", ".json.gz", ".jsonl", ".jsonl.gz")
 LABELS = {"0": 0.0, "2": None, "4": 1.0}
 COLUMNS = 6
 _BOM = b"\xef\xbb\xbf"
@@ -40,7 +41,7 @@ class Line:
 def find(location: Path) -> list[Path]:
     """The files at `location`: that file, or those with a known suffix below the folder; DataError if there are none.
 
-    Hidden files are none, nor is what lies in hidden folders.
+    Hidden files are none, nor is what lies in hidden folders. A sample among real tweets is one: it is for streams.
     """
     wanted = f"want a file that ends in {', '.join(SUFFIXES)}, or a folder that holds one"
     if not location.exists():

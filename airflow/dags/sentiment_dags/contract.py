@@ -5,6 +5,7 @@ The training job checks every row (code/sentiment/cleaning.py); this finds the f
 
 import csv
 import io
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable
@@ -15,7 +16,8 @@ from sentiment_dags.settings import Settings
 
 COLUMNS = ("target", "id", "date", "flag", "user", "text")
 TARGETS = ("0", "2", "4")
-SUFFIXES = (".csv", ".csv.gz")
+SUFFIXES, HIDDEN = (".csv", ".csv.gz"), (".", "_")
+STRAY = re.compile(r"(^|/)sentiment140/sample_[^/]*$")
 FIRST_BYTES = 4 * 1024 * 1024
 """How much of a file is read."""
 
@@ -86,7 +88,7 @@ def judge(found: dict[str, int], place: str) -> None:
 
 
 def _files(settings: Settings) -> list[Any]:
-    """The raw CSV files as the training job finds them: a generated sample among real tweets is none."""
+    """The raw CSV files that the training job will find."""
     from google.api_core.exceptions import Forbidden, NotFound
 
     prefix = settings.raw_data_prefix.strip("/")
@@ -98,8 +100,13 @@ def _files(settings: Settings) -> list[Any]:
             f"Variable data_bucket: want a bucket that can be read, found {settings.data_bucket}: {said}"
         ) from None
     below = [blob for blob in blobs if blob.name == prefix or blob.name.startswith(f"{prefix}/")]
-    tweets = [blob for blob in below if blob.name.lower().endswith(SUFFIXES) and blob.size]
-    return [blob for blob in tweets if "/sentiment140/sample_" not in f"/{blob.name}"]
+    return [blob for blob in below if blob.size and is_read(blob.name, prefix)]
+
+
+def is_read(name: str, prefix: str) -> bool:
+    """Whether the training job reads an object below its folder, as code/sentiment/raw_files.py has it."""
+    is_hidden = any(part.startswith(HIDDEN) for part in name.removeprefix(f"{prefix}/").split("/"))
+    return name.lower().endswith(SUFFIXES) and not is_hidden and STRAY.search(name) is None
 
 
 def _lines(blob: Any) -> list[str]:

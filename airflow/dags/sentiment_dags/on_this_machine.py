@@ -11,14 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sentiment_dags.contract import SUFFIXES
 from sentiment_dags.variables import SettingsError
 
 log = logging.getLogger(__name__)
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 TAIL = 25
-HIDDEN = (".", "_")
 CLOUD = ("STORAGE_EMULATOR_HOST", "SENTIMENT_LEDGER", "MLFLOW_TRACKING_URI")
 """Settings of a stack that this DAG does without: its plan lets no gs:// through to the scripts."""
 
@@ -42,28 +40,15 @@ def training_data(asked: str, checkout: Path = CHECKOUT) -> str:
         if place.exists():
             return str(place)
         raise SettingsError(f"Param data: want a CSV file or a folder of them, found nothing at {asked}")
-    for folder in (checkout / "data_raw" / "sentiment140", checkout / "data_raw" / "sample"):
-        if _has_tweets(folder):
-            return str(folder)
+    folders = [str(checkout / "data_raw" / name) for name in ("sentiment140", "sample")]
+    command = [sys.executable, str(CHECKOUT / "code" / "sentiment" / "raw_files.py"), *folders]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=CHECK_SECONDS)
+    if found := done.stdout.strip():
+        return found
     raise SettingsError(
         "Param data: want tweets below data_raw/, found none: code/download_and_upload.py fetches them, "
         "code/sample_tweets.py --output data_raw/sample/ makes some"
     )
-
-
-def _has_tweets(folder: Path) -> bool:
-    """Whether a training finds files there, as raw_tweets.find_files does, for which it would take Spark."""
-    seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        no_tweets = (*HIDDEN, "sample_") if Path(place).name == "sentiment140" else HIDDEN
-        tweets = [name for name in names if name.lower().endswith(SUFFIXES) and not name.startswith(no_tweets)]
-        if any(Path(place, name).is_file() for name in tweets):
-            return True
-        seen.add(os.path.realpath(place))  # links may lead in a circle
-        folders[:] = [
-            name for name in folders if not name.startswith(HIDDEN) and os.path.realpath(Path(place, name)) not in seen
-        ]
-    return False
 
 
 def check_arguments(variable: str, script: str, words: Sequence[str], checkout: Path = CHECKOUT) -> None:
