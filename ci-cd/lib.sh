@@ -114,17 +114,19 @@ cloud() {
   return "$status"
 }
 
-# The text without the password of the address in it, whatever that holds, and without secrets of the address's query.
+# An address without its user's name and password, whatever that holds, and without secrets of its query: as
+# without_secrets in code/sentiment/jobs.py has it. macOS's sed has no flag for either case.
 hide_password() {
-  printf '%s\n' "$1" | sed -E -e 's#://[^/:@]*:.*@#://***@#' -e 's#://[^/@]*@#://***@#' \
-    -e 's#([?&;][A-Za-z_-]*(passw|pwd|token|secret|odbc_connect)[A-Za-z_-]*=)[^&]+#\1***#g'
+  printf '%s\n' "$1" | sed -E -e 's~://[^/:@]*:.*@~://***@~' -e 's~://[^/?#]*@~://***@~' -e "s~([?&;][[:alnum:]_-]*(\
+[Pp][Aa][Ss][Ss][Ww]|[Pp][Ww][Dd]|[Tt][Oo][Kk][Ee][Nn]|[Ss][Ee][Cc][Rr][Ee][Tt]|\
+[Oo][Dd][Bb][Cc]_[Cc][Oo][Nn][Nn][Ee][Cc][Tt])[[:alnum:]_-]*=)[^&]+~\\1***~g"
 }
 
 # Show a command as a shell would take it, without the passwords of addresses.
 show() {
   local word before=''
   for word in "$@"; do
-    case $word in *://*[@?]*) word=$(hide_password "$word") ;; esac
+    case $word in *://*[@?';']*) word=$(hide_password "$word") ;; esac
     printf '%s%q' "$before" "$word"
     before=' '
   done
@@ -172,8 +174,16 @@ find_cluster() {
 need_cluster() { # a cluster that jobs can be sent to, as also one can that is growing
   [ -z "$DRY_RUN" ] || return 0
   find_cluster
-  case $cluster_state in RUNNING | UPDATING) return ;; esac
-  fail "want CLUSTER to name a running cluster in $REGION, found $CLUSTER ${cluster_state:-nowhere}; ci-cd/create-cluster.sh makes one"
+  local help
+  case $cluster_state in
+    RUNNING | UPDATING) return ;;
+    '') help='ci-cd/create-cluster.sh makes one' ;;
+    CREATING | STARTING | REPAIRING) help='ci-cd/create-cluster.sh waits until it takes jobs' ;;
+    STOPPED) help="gcloud --project=$PROJECT_ID dataproc clusters start $CLUSTER --region=$REGION starts it" ;;
+    STOPPING | DELETING) help='try again when it has ended' ;;
+    *) help='ci-cd/delete-cluster.sh removes it, then ci-cd/create-cluster.sh makes one' ;;
+  esac
+  fail "want CLUSTER to name a running cluster in $REGION, found $CLUSTER ${cluster_state:-nowhere}; $help"
 }
 
 # Set revision: under which the code is staged, by the DAGs as well.

@@ -14,6 +14,7 @@ from sentiment_dags.variables import AwayError
 
 CHAMPION = "champion"
 ALIASES = {"Production": CHAMPION, "Staging": "challenger"}
+LOGIN = re.compile(r"(?<=://)([^/:@\s]*:\S*|[^/?#\s]*)@")
 QUERY_SECRET = re.compile(r"([?&;][\w-]*(?:passw|pwd|token|secret|odbc_connect)[\w-]*=)[^&\s]+", re.IGNORECASE)
 SERVER_ERROR, TOO_MANY = 500, 429  # status codes of HTTP
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
@@ -24,8 +25,11 @@ class RegistryError(RuntimeError):
 
 
 def without_password(text: str) -> str:
-    """An address, or a text that holds some, for logs and pages: neither who logs in nor a secret of the query."""
-    return QUERY_SECRET.sub(r"\1***", re.sub(r"(?<=://)[^/?#\s]*@", "***@", text))
+    """An address, or a text that holds some, for logs and pages: neither who logs in nor a secret of the query.
+
+    As without_secrets in code/sentiment/jobs.py has it.
+    """
+    return QUERY_SECRET.sub(r"\1***", LOGIN.sub("***@", text))
 
 
 def client(uri: str) -> Any:
