@@ -8,17 +8,18 @@ import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "code"))
 try:
     import sentiment  # noqa: F401
 except ModuleNotFoundError:
     raise SystemExit("model-history.py: the package 'sentiment' is missing: want it in code/ beside ci-cd/") from None
-from sentiment import arguments, flags, jobs, progress, tracking
+from sentiment import arguments, flags, jobs, progress
 from sentiment.jobs import DataError
-from sentiment.live import history, history_text
-from sentiment.live.history import History
-from sentiment.live.opening import open_ledger
+
+if TYPE_CHECKING:
+    from sentiment.live.history import History
 
 TEXT, JSON, HTML = "text", "json", "html"
 
@@ -64,6 +65,10 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     progress.start_logging()
     args.mlflow_uri = arguments.registry(args.mlflow_uri, Path(__file__).with_name("env"))
+    from sentiment import tracking
+    from sentiment.live import history, history_text
+    from sentiment.live.opening import open_ledger
+
     client = tracking.connect(args.mlflow_uri, make=False)
     ledger = open_ledger(client, args.model_name, args.ledger)
     found = history.read(client, ledger, with_metrics=not args.check)
@@ -79,8 +84,10 @@ def main(argv: list[str] | None = None) -> None:
         write(rendered(found, args.format), args.output)
 
 
-def rendered(found: History, form: str) -> str:
+def rendered(found: "History", form: str) -> str:
     """The whole history in one of the formats."""
+    from sentiment.live import history_text
+
     if form == HTML:
         from sentiment.live import history_page
 
@@ -100,7 +107,7 @@ def write(text: str, output: Path | None) -> None:
     print(output)
 
 
-def check(found: History, predictions: str, grace_seconds: int, lag_seconds: int) -> None:
+def check(found: "History", predictions: str, grace_seconds: int, lag_seconds: int) -> None:
     """Compare predictions with the ledger and print what came of it."""
     from sentiment import hadoop
     from sentiment.live import history_check

@@ -6,18 +6,20 @@ Running streams follow within their reload interval. Exit 1: nothing moved, one 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "code"))
 try:
     import sentiment  # noqa: F401
 except ModuleNotFoundError:
     raise SystemExit("rollback-model.py: the package 'sentiment' is missing: want it in code/ beside ci-cd/") from None
-from sentiment import arguments, flags, jobs, progress, tracking
+from sentiment import arguments, flags, jobs, progress
 from sentiment.jobs import DataError
 from sentiment.live.entries import ROLLED_BACK, Entry, named
-from sentiment.live.ledger import Ledger
-from sentiment.live.opening import open_ledger
 from sentiment.roles import PREVIOUS
+
+if TYPE_CHECKING:
+    from sentiment.live.ledger import Ledger
 
 
 def target(text: str) -> str:
@@ -45,6 +47,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     progress.start_logging()
     args.mlflow_uri = arguments.registry(args.mlflow_uri, Path(__file__).with_name("env"))
+    from sentiment import tracking
+    from sentiment.live.opening import open_ledger
+
     ledger = open_ledger(tracking.connect(args.mlflow_uri, make=False), args.model_name, args.ledger)
     ledger.live()  # of a model that is not there nothing is to be written
     live = ledger.settle(record=not args.dry_run)
@@ -60,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
     print("running streams follow within their --reload-interval-seconds")
 
 
-def choose(ledger: Ledger, known: list[Entry], live: str | None, wanted: str) -> str:
+def choose(ledger: "Ledger", known: list[Entry], live: str | None, wanted: str) -> str:
     """The version to go back to; DataError unless it was live before, is not live now and is still there."""
     to: str | None = wanted
     if wanted == PREVIOUS:

@@ -22,15 +22,12 @@ try:
     import sentiment  # noqa: F401
 except ModuleNotFoundError:
     raise SystemExit("smoke_test.py: the package 'sentiment' is missing: want it in code/ beside ci-cd/") from None
-import pyarrow.parquet as pq
 from kafka import TopicPartition
 from kafka.errors import KafkaError
-from mlflow.exceptions import MlflowException
 
-from sentiment import arguments, flags, jobs, kafka_clients, objects, tracking
+from sentiment import arguments, flags, jobs, kafka_clients, objects
 from sentiment.health import streams
 from sentiment.jobs import DataError
-from sentiment.registry import standing
 from sentiment.roles import CHAMPION
 from sentiment.serving import layout
 from sentiment.serving.settings import KAFKA
@@ -84,6 +81,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     checkpoint = objects.folder_at(args.checkpoint, "--checkpoint")
     stream = settings(checkpoint)
+    from mlflow.exceptions import MlflowException
+
+    from sentiment import tracking
+    from sentiment.registry import standing
+
     client = tracking.connect(args.mlflow_uri, make=False)
 
     def wanted() -> str:
@@ -252,6 +254,8 @@ def scored(rows: list[dict[str, str]]) -> Scored:
 
 def read_parquet(location: str) -> list[dict[str, str]]:
     """Text, model and version of each prediction in a file; none when a replayed batch has just taken it away."""
+    import pyarrow.parquet as pq
+
     content = objects.read_bytes(location)
     if content is None:
         return []

@@ -17,7 +17,7 @@ import time
 from datetime import UTC, datetime
 
 from sentiment import flags, jobs, objects, progress
-from sentiment.health import cli, drain, page, report, verdict
+from sentiment.health import cli, drain, report, verdict
 from sentiment.jobs import DataError
 
 REPORT, DRAIN = "report", "drain"
@@ -54,6 +54,8 @@ def main(argv: list[str] | None = None) -> None:
     told = report.tell_all(streams, limits, window, args.check_files, time.time())
     state = verdict.worst([each.verdict for each in told])
     if folder:
+        from sentiment.health import page
+
         page.write(folder, told, limits, state, f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC")
     print(report.text(told))
     if state == verdict.UNREADABLE:

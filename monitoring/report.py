@@ -16,7 +16,6 @@ try:
 except ModuleNotFoundError:
     raise SystemExit("report.py: the package 'sentiment' is missing: want it in code/ beside monitoring/") from None
 from sentiment import flags, jobs
-from sentiment.monitoring import report
 from sentiment.progress import Progress, start_logging
 
 SQL = Path(__file__).resolve().parent / "bigquery"
@@ -58,6 +57,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     start_logging()
     steps = Progress()
+    from sentiment.monitoring import report
+
     request = report.Request(
         args.predictions, args.dead_letters or "", args.first_date, args.last_date, args.max_age_seconds, SQL
     )

@@ -24,7 +24,11 @@ FOR_TRAINING = {"sklearn", "matplotlib"}
         ("code/drift_report.py", "pyspark", {"mlflow", *FOR_TRAINING}),
         ("code/score_batch.py", "pyspark", {"mlflow", *FOR_TRAINING}),
         ("ci-cd/promote-model.py", "pyspark", {"mlflow", *FOR_TRAINING}),
-        ("ci-cd/rollback-model.py", "mlflow", FOR_TRAINING),
+        ("ci-cd/rollback-model.py", "pyspark", {"mlflow", "pandas", *FOR_TRAINING}),
+        ("ci-cd/model-history.py", "pyspark", {"mlflow", "pandas", *FOR_TRAINING}),
+        ("ci-cd/smoke_test.py", "kafka", {"mlflow", "pandas", "pyarrow", *FOR_TRAINING}),
+        ("code/serving_report.py", "sentiment", {"pyspark", "mlflow", "pandas", *FOR_TRAINING}),
+        ("monitoring/report.py", "sentiment", {"pyspark", "mlflow", "pyarrow", "duckdb", *FOR_TRAINING}),
     ],
 )
 def test_a_script_loads_what_it_needs_and_no_more(script: str, needed: str, spared: set[str]) -> None:
