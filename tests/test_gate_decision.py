@@ -209,10 +209,10 @@ def test_a_person_can_overrule_with_a_reason_that_the_ledger_keeps(shelf: Shelf,
     assert "promoted by a person, who overruled slice-negation: negation | comes next month" in card.read_text()
 
 
-@pytest.mark.parametrize("fault", ["corrupt", "other-Spark"])
+@pytest.mark.parametrize("fault", ["corrupt", "no-number", "other-Spark"])
 def test_nobody_can_approve_what_was_never_scored(shelf: Shelf, gate: Gate, script: Any, fault: str) -> None:
     changes, (rule,), _ = BAD[fault]
-    model = shelf.stand("corrupt" if fault == "corrupt" else "good", **changes)
+    model = shelf.stand("good" if changes else fault, **changes)
     before = shelf.aliases(model)
     outcome = gate(model, approve=True, reason="I know better")
     assert (outcome.promotes, outcome.overruled, shelf.aliases(model)) == (False, [], before)
