@@ -181,6 +181,36 @@ def test_a_job_whose_output_nobody_reads_goes_on_and_ends_as_it_would(unbuffered
     assert (done.returncode, done.stderr) == (3, b"")
 
 
+def onto_a_full_disk(*arguments: str, **env: str) -> tuple[int, str]:
+    """Exit code and stderr of a Python whose standard output takes nothing."""
+    command, env = [sys.executable, *arguments], {**os.environ, **env}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, cwd=SCRIPT.parent, env=env, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    return done.returncode, done.stderr
+
+
+UNWRITTEN = "error: want standard output that can be written, found [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("end", ["sys.exit()", "print(heard())", "sys.exit(3 + heard())", "[][0]"])
+def test_output_that_cannot_be_written_is_told_at_the_end(unbuffered: str, end: str) -> None:
+    begin = "import sys; from sentiment.jobs import is_heard as heard, run"
+    job = f"{begin}; run(lambda: (print('x', flush=True), {end}))"
+    code, told = onto_a_full_disk("-c", job, PYTHONUNBUFFERED=unbuffered)
+    if end == "[][0]":  # what has failed otherwise is told as that
+        assert (code, told.splitlines()[-1]) == (1, "IndexError: list index out of range")
+        assert "standard output" not in told
+    else:
+        assert (code, told) == ((3, "") if "3" in end else (1, f"-c: {UNWRITTEN}"))
+
+
+def test_help_that_cannot_be_written_is_told() -> None:
+    assert onto_a_full_disk(str(SCRIPT), "--help") == (1, f"sample_tweets.py: {UNWRITTEN}")
+
+
 @pytest.mark.parametrize(
     "args",
     [

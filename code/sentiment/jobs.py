@@ -61,17 +61,28 @@ def without_secrets(uri: str) -> str:
 
 
 class _Output(io.FileIO):
-    """Standard output. A reader who has seen enough (`| head`) is no failure: what more is written goes nowhere."""
+    """Standard output. A reader who has seen enough (`| head`) is no failure: what more is written goes nowhere.
+
+    Where it cannot be written for another reason, a full disk for one, the job goes on too; `run` tells at its end.
+    """
+
+    unwritten = ""
+    """Why something could not be written."""
 
     def write(self, data: Any) -> int:
         try:
             return super().write(data) or 0
         except BrokenPipeError:
             return len(data)
+        except OSError as error:
+            _Output.unwritten = one_line(error)
+            return len(data)
 
 
 def is_heard() -> bool:
-    """Whether somebody is left to read standard output; who writes without end asks."""
+    """Whether standard output takes what is written, and somebody is left to read it; who writes without end asks."""
+    if _Output.unwritten:
+        return False
     output = select.poll()
     output.register(1, 0)
     return not any(event & select.POLLERR for _, event in output.poll(0))
@@ -80,8 +91,9 @@ def is_heard() -> bool:
 def run(main: Callable[[], None]) -> None:
     """Run a job script's `main`; a user's mistake becomes one line on stderr and exit code 1 or 2.
 
-    A job whose output nobody reads any more goes on, and its exit code says how it went. A character that standard
-    output cannot show is shown by its number, as on stderr.
+    A job whose output nobody reads any more goes on, and its exit code says how it went; of one that would end well,
+    but whose output cannot be written, it is 1. A character that standard output cannot show is shown by its number, as
+    on stderr.
 
     SIGTERM becomes an EndedBySignalError where the job stands, and SIGINT a KeyboardInterrupt, so that it clears up
     what it had begun. Anything else is a fault of ours: it keeps its stack trace.
@@ -90,7 +102,7 @@ def run(main: Callable[[], None]) -> None:
     _wrap_output()
     try:
         with signals.raised():
-            main()
+            _ran(main)
     except Exception as error:
         told: Exception = DataError(jvm) if (jvm := _end_of_jvm()) else error
         if not isinstance(told, ArgumentsError | DataError):
@@ -103,6 +115,21 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print(f"{script}: interrupted", file=sys.stderr, flush=True)
         sys.exit(130)
+
+
+def _ran(main: Callable[[], None]) -> None:
+    """Run `main` to its end; DataError: all is well but that its output could not be written."""
+    ended = None
+    try:
+        main()
+    except SystemExit as end:
+        ended = end
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    if _Output.unwritten and (ended is None or not ended.code):
+        raise DataError(f"want standard output that can be written, found {_Output.unwritten}")
+    if ended is not None:
+        raise ended
 
 
 def _wrap_output() -> None:
