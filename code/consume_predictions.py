@@ -77,8 +77,12 @@ def show(found: Iterator[list[bytes | None]], view: View, tally: Tally, limit: i
 
 
 def batches(consumer: KafkaConsumer, topic: str, start: str, once: bool) -> Iterator[list[bytes | None]]:
-    """The committed values of a topic as they come, while somebody reads, or up to where it ended at the start."""
-    parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    """The committed values of a topic as they come, while somebody reads, or up to where it ended at the start.
+
+    Partitions that the topic is given meanwhile are read from their beginning, as soon as the consumer's next look at
+    the topic (every five minutes) finds them.
+    """
+    parts = _partitions(consumer, topic)
     ends = consumer.end_offsets(parts)  # of what is committed: an open transaction lies behind them
     consumer.assign(parts)
     if start == EARLIEST:
@@ -88,6 +92,11 @@ def batches(consumer: KafkaConsumer, topic: str, start: str, once: bool) -> Iter
             consumer.seek(part, ends[part])
     quiet_since = time.monotonic()
     while jobs.is_heard() and (not once or any(consumer.position(part) < ends[part] for part in parts)):
+        new = [] if once else [part for part in _partitions(consumer, topic) if part not in parts]
+        if new:
+            parts += new
+            consumer.assign(parts)  # those that it had stay where they are
+            consumer.seek_to_beginning(*new)
         polled = consumer.poll(timeout_ms=POLL_MS)
         if polled:
             quiet_since = time.monotonic()
@@ -101,6 +110,11 @@ def batches(consumer: KafkaConsumer, topic: str, start: str, once: bool) -> Iter
         ]
         if values:
             yield values
+
+
+def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    """The partitions of a topic as far as the consumer knows."""
+    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
 
 
 if __name__ == "__main__":

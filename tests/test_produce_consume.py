@@ -20,7 +20,8 @@ import consume_predictions
 import produce_tweets
 import pytest
 from broker import Broker
-from kafka import KafkaProducer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from services import free_port
 
 from sentiment import jobs, kafka_clients, prediction_views, tweet_files
@@ -276,6 +277,43 @@ def test_the_live_view_begins_at_the_end_and_ctrl_c_ends_it_with_the_counts(
     assert (process.returncode, err) == (0, "")
     assert lines[:-1] == ["negative   0.500  7    new"] * count
     assert lines[-1] == f"{count} predictions, negative: {count}, model version 7: {count}"
+
+
+@pytest.mark.parametrize("start", ["earliest", "latest"])
+def test_partitions_that_a_topic_is_given_later_are_read_too_and_no_record_twice(
+    broker: Broker, topic: str, start: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KafkaConsumer.DEFAULT_CONFIG, "metadata_max_age_ms", 300)
+    consumer = kafka_clients.committed_reader(broker.bootstrap, topic)
+    until = time.monotonic() + 20
+    with KafkaProducer(bootstrap_servers=broker.bootstrap, metadata_max_age_ms=300) as producer:
+
+        def send(value: bytes, part: int) -> None:
+            producer.send(topic, value, partition=part).get(timeout=20)
+
+        def goes_on() -> bool:
+            """Asked when the consumer has its partitions; the topic gets two more then."""
+            if 4 not in producer.partitions_for(topic):
+                admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+                admin.create_partitions([NewPartitions(topic, 5)])[topic].result(timeout=20)
+                while 4 not in producer.partitions_for(topic):
+                    time.sleep(0.1)
+                send(b"new", 4)
+            return time.monotonic() < until
+
+        monkeypatch.setattr(jobs, "is_heard", goes_on)
+        send(b"old", 0)
+        shown = consume_predictions.batches(consumer, topic, start, once=False)
+        expected = [b"new", b"old"] if start == "earliest" else [b"new"]
+        found: list[bytes | None] = []
+        while len(found) < len(expected):
+            found += next(shown)
+        send(b"more of the old one", 0)
+        send(b"more of the new one", 4)
+        until = time.monotonic() + 2
+        found += [value for values in shown for value in values]
+        assert sorted(map(str, found)) == sorted(map(str, [*expected, b"more of the old one", b"more of the new one"]))
+    consumer.close()
 
 
 def test_the_live_view_ends_when_nobody_reads_it_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
