@@ -6,14 +6,14 @@ the stream's checkpoint has in settings.json: with another source or output a dr
 """
 
 import importlib
-import json
 import sys
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "code"))
-from sentiment.jobs import ArgumentsError
+from sentiment import objects
+from sentiment.jobs import ArgumentsError, DataError
 
 BEGUN_WITH = "--begun-with"
 
@@ -33,19 +33,11 @@ def complaint(script: str, arguments: list[str], begun_with: str = "{}") -> str:
         return line
     try:
         if hasattr(module, "cli"):  # the stream knows which arguments fit together
-            module.cli.settings(args).check_begun_with(_known(begun_with))
-    except ArgumentsError as error:
+            begun = objects.json_object(begun_with, "settings.json of the checkpoint")
+            module.cli.settings(args).check_begun_with(begun)
+    except (ArgumentsError, DataError) as error:
         return str(error)
     return ""
-
-
-def _known(text: str) -> dict[str, str]:
-    """What a checkpoint was begun with, by flag."""
-    with suppress(ValueError):
-        found = json.loads(text)
-        if isinstance(found, dict):
-            return found
-    raise ArgumentsError(f"want a JSON object in settings.json of the checkpoint, found {text[:60]!r}")
 
 
 def _found_twice(arguments: list[str]) -> str:

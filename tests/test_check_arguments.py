@@ -45,7 +45,7 @@ def test_what_a_job_would_not_run_with_as_it_is_meant_is_one_line(script: str, m
             "--kafka-output-topic: the checkpoint gs://c/s was written with old, now it is o; "
             "want the same, or a new --checkpoint",
         ),
-        ("[", "want a JSON object in settings.json of the checkpoint, found '['"),
+        ("[]", "settings.json of the checkpoint: want a JSON object, found list"),
     ],
 )
 def test_what_a_stream_s_checkpoint_would_refuse_is_told_without_the_stream(begun_with: str, complaint: str) -> None:

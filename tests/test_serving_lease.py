@@ -108,6 +108,7 @@ def test_the_time_since_the_claim_counts(spark: SparkSession, tmp_path: Path, qu
     take(killed, quick)
     killed._ended.set()  # no renewal and no release, as after kill -9
     time.sleep(0.3)
+    Path(killed._path(1)).write_text('{"owner": "ho')  # as after a power failure: it may have owned the checkpoint
     newcomer.claim()
     time.sleep(lease.QUIET_SECONDS)
     began = time.monotonic()

@@ -544,3 +544,7 @@ def test_a_start_without_registry_serves_a_copy_of_what_is_wanted_or_nothing(
     next_life.start()
     next_life.stop()
     assert next_life.current().version == "1"
+    if not wanted:
+        (tmp_path / "models/good.json").write_text('{"name": "')
+        with pytest.raises(DataError, match=f"^--checkpoint {tmp_path}/models/good.json: want a JSON object"):
+            Keeper(registry, copies, 3600, lambda _step, _number: None).choose()

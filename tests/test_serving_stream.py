@@ -1,6 +1,7 @@
 """A stream over files, start to end: every row once, every row with its model, and the same again on a replay."""
 
 import json
+import re
 import shutil
 import socket
 import tempfile
@@ -19,6 +20,7 @@ from sentiment.live.entries import FOUND, PROMOTED, ROLLED_BACK
 from sentiment.live.opening import open_ledger
 from sentiment.serving import audit, batch, files, held, kafka_topics, models, rescoring, scoring, service, sources
 from sentiment.serving.attempt import AFTER_MANIFEST, AFTER_OFFSETS
+from sentiment.serving.checkpoint import INTENTS, Checkpoint
 from sentiment.serving.lease import LeaseLostError
 from sentiment.serving.rows import ArrowRows, SparkRows
 from sentiment.serving.settings import CSV_HEADER, FILE, JSON, ModelChoice, Serving, Sinks, Source
@@ -307,6 +309,25 @@ def test_a_checkpoint_of_another_source_is_refused(spark: SparkSession, place: P
     other = Source(FILE, path=str(place.folder), format=JSON)
     with pytest.raises(jobs.ArgumentsError, match=r"--input-path: .*in, now it is .*; want the same"):
         service.serve(spark, place.serving(source=other))
+
+
+@pytest.mark.parametrize("content", [b"", b'{"--source-type": "fi', b"[]", b"\xff"])
+def test_a_damaged_checkpoint_is_told_in_one_line(spark: SparkSession, place: Place, content: bytes) -> None:
+    (place.checkpoint / "intents").mkdir(parents=True)
+    memory = Checkpoint(spark, str(place.checkpoint))
+    read: dict[str, Callable[[], object]] = {
+        "settings.json": lambda: service.serve(spark, place.serving()),
+        "metadata": lambda: service.serve(spark, place.serving()),
+        "input-topic.json": lambda: memory.check_topic("tweets", "an id"),
+        "intents/0.json": lambda: memory.read(INTENTS, 0),
+    }
+    for name, start in read.items():
+        (place.checkpoint / name).write_bytes(content)
+        with pytest.raises(jobs.DataError) as told:
+            start()
+        line = rf"(--checkpoint|cannot read) {place.checkpoint / name}: want (a JSON object|UTF-8), found \S+.*"
+        assert re.fullmatch(line, str(told.value))
+    assert not (place.checkpoint / "epochs").exists()
 
 
 def test_an_output_topic_that_is_not_there_leaves_the_checkpoint_as_it_was(spark: SparkSession, place: Place) -> None:

@@ -3,13 +3,14 @@
 A location is a local path or a gs:// URI, as `folder_at` gives them.
 """
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -113,6 +114,17 @@ def read(location: str) -> str | None:
         return None
     except _errors(location) as error:
         raise DataError(f"cannot read {location}: {_brief(error)}") from error
+
+
+def json_object(text: str, source: str) -> dict[str, Any]:
+    """The JSON object that a text is; DataError: it is none, and where it is from."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{source}: want a JSON object, found {one_line(error)}") from None
+    if not isinstance(found, dict):
+        raise DataError(f"{source}: want a JSON object, found {type(found).__name__}")
+    return found
 
 
 def read_bytes(location: str) -> bytes | None:

@@ -105,12 +105,17 @@ def read_text(spark: SparkSession, location: str) -> str:
     with hadoop.telling(f"cannot read {location}"):
         filesystem, path = hadoop.resolved(spark, location)
         if hadoop.is_local(filesystem):
-            return Path(path.toUri().getPath()).read_text(encoding="utf-8")
-        stream = filesystem.open(path)
-        try:
-            return bytes(spark._jvm.org.apache.commons.io.IOUtils.toByteArray(stream)).decode("utf-8")  # type: ignore[union-attr]
-        finally:
-            stream.close()
+            content = Path(path.toUri().getPath()).read_bytes()
+        else:
+            stream = filesystem.open(path)
+            try:
+                content = bytes(spark._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))  # type: ignore[union-attr]
+            finally:
+                stream.close()
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"cannot read {location}: want UTF-8, found {error}") from error
 
 
 def beginning(spark: SparkSession, location: str, size: int) -> bytes:

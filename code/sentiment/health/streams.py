@@ -1,6 +1,5 @@
 """What a stream has left in its checkpoint: lease, manifests, intents, requests."""
 
-import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -197,12 +196,4 @@ def _numbered(folder: str) -> dict[int, Entry]:
 
 def _json(location: str) -> dict[str, Any] | None:
     text = objects.read(location)
-    if text is None:
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise DataError(f"{location}: want a JSON object, found {error}") from None
-    if not isinstance(found, dict):
-        raise DataError(f"{location}: want a JSON object, found {type(found).__name__}")
-    return found
+    return None if text is None else objects.json_object(text, location)

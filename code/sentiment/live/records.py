@@ -115,10 +115,4 @@ def _matched(pattern: re.Pattern[str], name: str, number: int) -> re.Match[str] 
 
 
 def _read_object(location: str) -> dict[str, Any]:
-    try:
-        found = json.loads(objects.read(location) or "")
-    except ValueError as error:
-        raise DataError(f"--ledger {location}: want a JSON object, found something else") from error
-    if not isinstance(found, dict):
-        raise DataError(f"--ledger {location}: want a JSON object, found something else")
-    return found
+    return objects.json_object(objects.read(location) or "", f"--ledger {location}")

@@ -5,7 +5,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from sentiment import storage
+from sentiment import objects, storage
 from sentiment.jobs import DataError
 from sentiment.serving.layout import DRAIN, INPUT_TOPIC, METADATA, SETTINGS
 from sentiment.serving.layout import INTENTS as INTENTS
@@ -76,6 +76,7 @@ class Checkpoint:
 
     def check_settings(self, serving: Serving) -> None:
         """Remember what the stream reads and writes; ArgumentsError when an earlier life had it otherwise."""
+        self._read(self.path(METADATA))  # where that is damaged, the query's start tells nobody what
         location = self.path(SETTINGS)
         if not storage.create_text(self.spark, location, _text(serving.identity())):
             serving.check_begun_with(self._read(location) or {})
@@ -110,10 +111,12 @@ class Checkpoint:
         storage.delete(self.spark, self.path(DRAIN))
 
     def _read(self, location: str) -> dict[str, Any] | None:
-        if not storage.exists(self.spark, location):
-            return None
-        found: dict[str, Any] = json.loads(storage.read_text(self.spark, location).splitlines()[-1])
-        return found
+        return read_object(self.spark, location) if storage.exists(self.spark, location) else None
+
+
+def read_object(spark: SparkSession, location: str) -> dict[str, Any]:
+    """A JSON object of a checkpoint; DataError: there is another text in its place."""
+    return objects.json_object(storage.read_text(spark, location), f"--checkpoint {location}")
 
 
 def _text(content: dict[str, Any]) -> str:

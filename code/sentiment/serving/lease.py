@@ -99,7 +99,7 @@ class Lease:
         told = False
         while True:
             content = self._read(path) or self._seen
-            if content and json.loads(content)["state"] == RELEASED:
+            if _state(content) == RELEASED:
                 return
             if content != self._seen:
                 self._seen, self._since = content, self.clock()
@@ -146,8 +146,7 @@ class Lease:
     def _newest_that_owned(self) -> int:
         """The driver to wait for: one that outbid it and ended before it owned anything has not made it stop."""
         for epoch in sorted((each for each in self._epochs() if each < self.epoch), reverse=True):
-            content = self._read(self._path(epoch))
-            if not content or json.loads(content)["state"] != WAITING:
+            if _state(self._read(self._path(epoch))) != WAITING:
                 return epoch
         return 0
 
@@ -157,3 +156,11 @@ class Lease:
     def _content(self) -> str:
         self._beat += 1
         return json.dumps({"owner": self._owner, "state": self._state, "beat": self._beat})
+
+
+def _state(content: str) -> str:
+    """What a driver's file says of it; empty: nothing that can be read, so the driver may own the checkpoint."""
+    try:
+        return str(json.loads(content)["state"])
+    except (ValueError, TypeError, KeyError):  # cut by a power failure, say
+        return ""

@@ -9,6 +9,7 @@ from sentiment import storage
 from sentiment.jobs import DataError
 from sentiment.progress import log
 from sentiment.serving import models
+from sentiment.serving.checkpoint import read_object
 from sentiment.serving.models import Copies, MissingFilesError, Registry, RegistryAwayError, UnfitModelError
 from sentiment.serving.scoring import Loaded
 
@@ -234,7 +235,7 @@ class Keeper:
         choice, path = self.registry.choice, storage.join(self.copies.folder, "good.json")
         if not storage.exists(self.copies.spark, path):
             return ""
-        good = json.loads(storage.read_text(self.copies.spark, path))
+        good = read_object(self.copies.spark, path)
         alias = good.get("alias", choice.alias)  # a checkpoint of an earlier version of this code has none
         return str(good["version"]) if (good["name"], alias) == (choice.name, choice.alias) else ""
 
