@@ -112,16 +112,6 @@ def job(main: str, folder: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=env, stderr=subprocess.PIPE)
 
 
-def test_a_jvm_that_was_killed_is_told_as_that(tmp_path: Path) -> None:
-    work = "progress.start_logging(), session.session('killed')._sc._gateway.proc.kill(), session.session('').range(3)"
-    process = job(f"[{work}]", tmp_path)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert b"Traceback" not in err
-    told = b"-c: error: want Spark's JVM to run, found that it ended: killed by SIGKILL; out of memory?"
-    assert err.splitlines()[-1].startswith(told)
-
-
 def test_a_signal_while_spark_starts_leaves_no_jvm(tmp_path: Path) -> None:
     process = job("session.session('starts')", tmp_path)
     begun: list[psutil.Process] = []

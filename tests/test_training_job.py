@@ -1,7 +1,12 @@
 """The training jobs from end to end, on a real registry: what they register, log, write and refuse."""
 
 import json
+import os
+import re
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +18,7 @@ import create_splits
 import mlflow
 import numpy as np
 import preprocess
+import psutil
 import pytest
 import sentiment_multimodel
 import train_and_log
@@ -205,6 +211,7 @@ def test_a_classifier_that_fails_fails_the_job_after_the_others_are_logged(
     run = json.loads((trained.output / "run.json").read_text())
     assert run["state"] == "failed"
     assert run["failed"] == {"linearsvc": "no such luck"}
+    assert run["reason"] == "1 of 2 classifiers failed (linearsvc: no such luck)"
     assert trained.client.get_run(run["run_id"]).info.status == "FAILED"
 
 
@@ -357,6 +364,18 @@ def test_an_output_that_cannot_be_written_is_named_before_anything_is_trained(tr
         train_and_log.main(["--data", str(trained.splits), "--output", str(blocked), "--mlflow-uri", trained.uri])
 
 
+def test_splits_that_turn_out_to_be_damaged_are_named(trained: Trained, tmp_path: Path) -> None:
+    shutil.copytree(trained.splits, tmp_path / "splits")
+    file = max((tmp_path / "splits" / "dev").glob("*.parquet"))
+    content = file.read_bytes()
+    file.write_bytes(content[:4] + bytes(200) + content[204:])  # its ids, which nobody reads before there are features
+    file.with_name(f".{file.name}.crc").unlink()
+    with pytest.raises(DataError, match=rf"^--data {tmp_path}/splits: [^\n]*{file.name}[^\n]*$") as told:
+        trained.again("--data", str(tmp_path / "splits"), "--output", str(tmp_path / "models"))
+    run = json.loads((tmp_path / "models" / "run.json").read_text())
+    assert (run["state"], run["reason"]) == ("failed", tracking.brief(told.value))
+
+
 def test_a_folder_that_holds_no_splits_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"--data: want a folder that create_splits\.py wrote"):
         train_and_log.main(["--data", str(tmp_path)])
@@ -373,6 +392,34 @@ def test_a_job_keeps_its_log_when_training_breaks(
     with pytest.raises(type(end), match=str(end)):
         train_and_log.main(["--data", str(trained.splits), "--output", str(tmp_path), "--mlflow-uri", trained.uri])
     run = json.loads((tmp_path / "run.json").read_text())
-    assert run["state"] == "failed"
+    assert (run["state"], run["reason"]) == ("failed", str(end))
     assert trained.client.get_run(run["run_id"]).info.status == "FAILED"
     assert "features ..." in (tmp_path / "training.log").read_text()
+
+
+def test_a_jvm_that_is_killed_is_told_as_that_and_in_run_json(trained: Trained, tmp_path: Path) -> None:
+    job = [sys.executable, train_and_log.__file__, "--data", str(trained.splits), "--mlflow-uri", trained.uri]
+    env = {key: given for key, given in os.environ.items() if not key.startswith(("PYSPARK_", "SPARK_ENV", "MLFLOW_"))}
+    process = subprocess.Popen(
+        [*job, "--models", "logisticregression", "--output", str(tmp_path)],
+        cwd=tmp_path,
+        env=env,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    told = []
+    for line in process.stderr:
+        told.append(line)
+        if line.endswith("  logisticregression ...\n"):
+            (jvm,) = psutil.Process(process.pid).children()
+            jvm.kill()
+    assert process.wait(60) == 1
+    ended = "want Spark's JVM to run, found that it ended: killed by SIGKILL"
+    reason = f"{ended}; out of memory? (SENTIMENT_DRIVER_MEMORY is its heap)"
+    assert told[-1] == f"train_and_log.py: error: {reason}\n"
+    of_pyspark = r"-{40}\nException occurred during processing of request .*?\n-{40}\n"  # its server of accumulators
+    assert "Traceback" not in re.sub(of_pyspark, "", "".join(told), flags=re.DOTALL)
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["state"], run["reason"], run["failed"]) == ("failed", reason, {})
+    assert trained.client.get_run(run["run_id"]).info.status == "FAILED"

@@ -1,5 +1,6 @@
 """One training from splits to registered models: what train_and_log.py and sentiment_multimodel.py both do."""
 
+import json
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from sentiment import (
     hadoop,
     jobs,
     models,
+    objects,
     plots,
     registry,
     report,
@@ -51,12 +53,13 @@ class Logged:
 
 @dataclass
 class Results:
-    """What came of a training."""
+    """What came of a training; `reason` is why it failed."""
 
     experiment_id: str = ""
     run_id: str = ""
     logged: list[Logged] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    reason: str = ""
     best: str = ""
     best_version: str = ""
     best_aliases: list[str] = field(default_factory=list)
@@ -81,21 +84,30 @@ def train(spark: SparkSession, divided: dict[str, DataFrame], settings: Settings
             client = tracking.connect(settings.mlflow_uri)
             ledger = open_ledger(client, settings.registered(registry.BEST), settings.ledger)
             ledger.check()
+            place = hadoop.full_name(spark, settings.output)
             storage.write_json(spark, storage.join(settings.output, "run.json"), {"state": "running"})
     try:
         waking.result()
         _train(spark, divided, counting, settings, steps, work, client, ledger, results)
-    except BaseException:
+    except BaseException as error:
+        ended = jobs.end_of_jvm()
+        # A signal may have ended both; of a JVM that is gone nobody can ask what an error of its own says.
+        results.reason = ended if ended and not isinstance(error, KeyboardInterrupt) else tracking.java_line(error)
         try:
-            _leave_files(spark, settings, steps, work, results)
-        except Exception as error:  # noqa: BLE001  what ended the training is to be told, not this
-            log.warning("figures and log were not written to %s: %s", settings.output, tracking.java_line(error))
+            if ended:
+                _leave_word(place, _summary(settings, steps, results))
+            else:
+                _leave_files(spark, settings, steps, work, results)
+        except Exception as unwritten:  # noqa: BLE001  what ended the training is to be told, not this
+            log.warning("figures and log were not written to %s: %s", settings.output, tracking.java_line(unwritten))
         raise
+    if results.failed:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in results.failed.items())
+        results.reason = f"{len(results.failed)} of {len(settings.options.names)} classifiers failed ({reasons})"
     _leave_files(spark, settings, steps, work, results)
     print(report.table(settings, results, steps), flush=True)
     if results.failed:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in results.failed.items())
-        raise DataError(f"{len(results.failed)} of {len(settings.options.names)} classifiers failed ({reasons})")
+        raise DataError(results.reason)
 
 
 def _train(
@@ -133,7 +145,7 @@ def _train(
             salt = str(settings.splitting["hash_salt"])
             rows = sum(counts["train"].values())
             trees = any(name in models.TREES for name in settings.options.names)
-            with jobs.naming(settings.source):
+            with hadoop.telling(settings.source), jobs.naming(settings.source):
                 table = features.build(
                     divided, rows, settings.num_features, training.FOLDS, salt, settings.in_memory, trees
                 )
@@ -144,6 +156,7 @@ def _train(
                 results.logged.append(job.log(trainer.fit(name), table))
             except Exception as error:  # noqa: BLE001  one classifier must not cost the others; the job fails at its end
                 signals.raise_if_ended()
+                jobs.raise_if_jvm_ended()
                 results.failed[name] = tracking.brief(error)
                 log.exception("%s failed", name)
         if results.failed:
@@ -248,11 +261,11 @@ def _log_results(name: str, scores: Scores, profile: dict[str, Any], plots_folde
     mlflow.log_dict(profile, "profile.json")
 
 
-def _leave_files(spark: SparkSession, settings: Settings, steps: Progress, work: Path, results: Results) -> None:
-    """Put plots, figures and the log under the output, whatever became of the training."""
-    state = "finished" if results.best_aliases and not results.failed else "failed"
-    summary = {
-        "state": state,
+def _summary(settings: Settings, steps: Progress, results: Results) -> dict[str, Any]:
+    """What run.json says at the end."""
+    return {
+        "state": "finished" if results.best_aliases and not results.failed else "failed",
+        "reason": results.reason,
         "steps": steps.steps,
         "seconds": round(steps.elapsed(), 3),
         "experiment_id": results.experiment_id,
@@ -268,7 +281,21 @@ def _leave_files(spark: SparkSession, settings: Settings, steps: Progress, work:
         "best": {"classifier": results.best, "version": results.best_version, "aliases": results.best_aliases},
         "failed": results.failed,
     }
-    storage.write_json(spark, storage.join(settings.output, "run.json"), summary)
+
+
+def _leave_word(place: str, summary: dict[str, Any]) -> None:
+    """Put run.json into a local folder or one on gs://, without Spark, whose JVM has ended."""
+    folder = objects.folder_or_none(place)
+    if folder is None:
+        raise DataError(
+            f"run.json stays as it is: want a local folder or gs:// to write to without Spark, found {place}"
+        )
+    objects.replace(f"{folder}/run.json", json.dumps(summary, indent=2, sort_keys=True) + "\n")
+
+
+def _leave_files(spark: SparkSession, settings: Settings, steps: Progress, work: Path, results: Results) -> None:
+    """Put plots, figures and the log under the output, whatever became of the training."""
+    storage.write_json(spark, storage.join(settings.output, "run.json"), _summary(settings, steps, results))
     storage.write_json(
         spark, storage.join(settings.output, "metrics.json"), {logged.name: logged.metrics for logged in results.logged}
     )

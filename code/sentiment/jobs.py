@@ -104,7 +104,7 @@ def run(main: Callable[[], None]) -> None:
         with signals.raised():
             _ran(main)
     except Exception as error:
-        told: Exception = DataError(jvm) if (jvm := _end_of_jvm()) else error
+        told: Exception = DataError(jvm) if (jvm := end_of_jvm()) else error
         if not isinstance(told, ArgumentsError | DataError):
             raise
         print(f"{script}: error: {told}", file=sys.stderr, flush=True)
@@ -145,7 +145,13 @@ def _wrap_output() -> None:
         )
 
 
-def _end_of_jvm() -> str:
+def raise_if_jvm_ended() -> None:
+    """For who goes on after any error: without Spark's JVM nothing more comes of it."""
+    if ended := end_of_jvm():
+        raise DataError(ended)
+
+
+def end_of_jvm() -> str:
     """How the JVM that this process has started came to an end; empty: it lives, or another has started it.
 
     Whatever was asked of it meanwhile tells of a connection that was refused.
