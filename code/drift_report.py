@@ -14,7 +14,7 @@ except ModuleNotFoundError:
         "drift_report.py: the package 'sentiment' is missing: submit dist/drift_report.py instead, "
         "or add --py-files dist/sentiment.zip (make package writes both)"
     ) from None
-from sentiment import arguments, flags, jobs
+from sentiment import arguments, flags, hadoop, jobs
 from sentiment.drift import cli, windows
 from sentiment.progress import Progress, start_logging
 from sentiment.session import loading, session
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
         spark = session("drift_report")
     from sentiment.drift import counting, report
 
-    with steps.step(f"counting the rows of version {profile.version}"):
+    with steps.step(f"counting the rows of version {profile.version}"), hadoop.telling(f"--input {args.input}"):
         of = (profile.features, profile.model, profile.version)
         counted = counting.count(spark, args.input, spans, *of, may_be_empty=args.may_be_empty)
     verdict = windows.judge(counted, profile.features, rule, profile.version)

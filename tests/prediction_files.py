@@ -93,6 +93,14 @@ def write(folder: Path, rows: list[Row], columns: list[str] = PREDICTION_COLUMNS
     return folder
 
 
+def damage(file: Path) -> None:
+    """Make zeros of a Parquet file but for its end, which is all that Spark reads at first."""
+    content = file.read_bytes()
+    rows = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    file.write_bytes(content[:4] + bytes(rows - 4) + content[rows:])
+    file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
+
+
 def write_both(folder: Path, count: int = 3_000) -> Path:
     """`some` predictions, and their dead letters beside them."""
     alive, dead = some(count)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import drift_report
 import jars
 import mlflow
 import numpy as np
+import prediction_files
 import pytest
 import score_batch
 from buckets import Store
@@ -228,6 +230,11 @@ def test_a_window_holds_its_begin_and_not_its_end(spark: SparkSession, world: Wo
         ("2026-10-31T22:00:00Z", 1),
         ("2026-11-01T22:00:00Z", 2),
     ]
+    (file,) = folder.glob("date=2026-11-02/*.parquet")
+    prediction_files.damage(file)
+    with pytest.raises(DataError, match=rf"^--input {re.escape(str(folder))}: [^\n]*{file.name}[^\n]*$"):
+        world.run(tmp_path / "none", "--until", "2026-11-02T23:00:00+01:00", source=folder)
+    assert not (tmp_path / "none").exists()
 
 
 def test_rows_of_other_versions_are_left_out_and_counted(spark: SparkSession, world: World, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import prediction_files
 import pytest
 from chaos.zoo import NAME, PYFUNC_NAME, RAISING_WORD, Zoo
 from pyspark.sql import SparkSession
@@ -416,14 +417,15 @@ def test_predictions_that_turn_out_to_be_damaged_are_named(spark: SparkSession, 
     service.serve(spark, place.serving())
     model = models.Copies(spark, str(place.checkpoint), place.serving().model).load(NAME, "1", "spark")
     (file,) = place.output.glob("date=*/*.parquet")
-    content = file.read_bytes()
-    file.write_bytes(content[:4] + bytes(200) + content[204:])  # what Spark reads first, the end, is whole
-    file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
+    prediction_files.damage(file)
     rows = rescoring.parsed(spark, rescoring.PREDICTIONS, str(place.output), JSON, "", 20_000)
     again = place.folder / "again"
-    with pytest.raises(jobs.DataError, match=f"^scoring its input with version 1: .*{file.name}"):
-        rescoring.run(spark, rows, model, str(again), "its input ")
+    with pytest.raises(jobs.DataError, match=f"^--input its place: scoring with version 1: .*{file.name}"):
+        rescoring.run(spark, rows, model, str(again), "its place ")
     assert not list(again.rglob("*.parquet"))
+    for look in (place.digest, place.audit):
+        with pytest.raises(jobs.DataError, match=rf"^--output-path {place.output}: [^\n]*{file.name}[^\n]*$"):
+            look(spark)
 
 
 def test_the_audit_finds_what_is_lost_and_what_is_doubled(spark: SparkSession, place: Place) -> None:

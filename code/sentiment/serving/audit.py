@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from sentiment import storage
+from sentiment import hadoop, storage
 from sentiment.jobs import DataError
 from sentiment.serving.checkpoint import INTENTS, MANIFESTS, Checkpoint
 from sentiment.serving.settings import KAFKA
@@ -79,12 +79,13 @@ def audit(
     found = Findings(gaps=list(_gaps_in_manifests(manifests, settings)))
     last = max(manifests)
     rows = _rows(spark, query, last, output, dead_letters or settings["--dead-letter-path"])
-    found.checked = {
-        "batches": len(manifests),
-        "rows_in": sum(each["rows_in"] for each in manifests.values()),
-        "predictions": rows.where("alive").count(),
-        "dead_letters": rows.where("NOT alive").count(),
-    }
+    with hadoop.telling(f"--output-path {output}"):
+        found.checked = {
+            "batches": len(manifests),
+            "rows_in": sum(each["rows_in"] for each in manifests.values()),
+            "predictions": rows.where("alive").count(),
+            "dead_letters": rows.where("NOT alive").count(),
+        }
     found.gaps += _gaps_in_rows(rows, manifests)
     if bootstrap and settings["--source-type"] == KAFKA:
         taken = _taken(manifests)
@@ -111,11 +112,12 @@ def digest(spark: SparkSession, output: str) -> str:
         raise DataError(f"--output-path {output}: want predictions, found none")
     columns: list[Column] = [F.col(name) for name in HASHED if name != "score"]
     row = F.sha2(F.to_json(F.struct(*columns, F.format_string("%.9f", "score").alias("score"))), 256)
-    rows = spark.read.parquet(folder).select(row.alias("row"))
-    buckets = rows.groupBy(F.substring("row", 1, 3).alias("bucket"))
-    sums = buckets.agg(F.sha2(F.concat_ws("", F.sort_array(F.collect_list("row"))), 256).alias("sum"))
-    total = sums.agg(F.sort_array(F.collect_list(F.struct("bucket", "sum"))).alias("all"))
-    first = total.select(F.sha2(F.concat_ws("", F.col("all.sum")), 256).alias("hash")).first()
+    with hadoop.telling(f"--output-path {output}"):
+        rows = spark.read.parquet(folder).select(row.alias("row"))
+        buckets = rows.groupBy(F.substring("row", 1, 3).alias("bucket"))
+        sums = buckets.agg(F.sha2(F.concat_ws("", F.sort_array(F.collect_list("row"))), 256).alias("sum"))
+        total = sums.agg(F.sort_array(F.collect_list(F.struct("bucket", "sum"))).alias("all"))
+        first = total.select(F.sha2(F.concat_ws("", F.col("all.sum")), 256).alias("hash")).first()
     assert first is not None
     return str(first["hash"])
 

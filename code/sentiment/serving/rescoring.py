@@ -96,7 +96,7 @@ def run(spark: SparkSession, rows: DataFrame, model: Loaded, output: str, name: 
     query = f"{hashlib.sha256(words.encode()).hexdigest()[:8]}-score-batch"
     scored = held.InExecutors(scoring.score(rows, model, 0, query))
     try:
-        with hadoop.telling(f"scoring {name.strip()} with version {model.version}"):
+        with hadoop.telling(f"--input {name.strip()}: scoring with version {model.version}"):
             figures = scored.figures(datetime.now(UTC))
         with hadoop.telling(f"--output-path {output}"):
             files.publish(spark, scored.predictions(), output, query, 0, replayed=True)
