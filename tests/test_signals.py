@@ -106,7 +106,7 @@ def test_a_session_leaves_interruptions_to_the_job(spark: SparkSession) -> None:
 
 def job(main: str, folder: Path) -> "subprocess.Popen[bytes]":
     """A process with a JVM of its own that runs an expression as a job."""
-    code = f"from sentiment import jobs, progress, session; jobs.run(lambda: {main})"
+    code = f"from sentiment import jobs, session; jobs.run(lambda: {main})"
     env = {key: given for key, given in os.environ.items() if not key.startswith(("PYSPARK_GATEWAY", "SPARK_ENV"))}
     env["PYTHONPATH"] = str(package.CODE)
     return subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=env, stderr=subprocess.PIPE)
